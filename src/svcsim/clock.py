@@ -1,0 +1,104 @@
+"""
+Virtual time: an integer of nanoseconds, and timers that fire when it is moved on.
+
+Nothing in svcsim reads a real clock. Time stands still while a packet is carried and moves only when its owner says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from svcsim.errors import ConfigError
+
+__all__ = ["MILLISECOND", "SECOND", "Clock", "Timer"]
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+class Timer:
+    """
+    A call at a *deadline* (nanoseconds), which may be put off, brought forward or cancelled at any time.
+
+    Putting it off is an assignment: the queue entry stays where it is and finds the new deadline when it comes up.
+    """
+
+    __slots__ = ("_clock", "_queued", "deadline", "function")
+
+    def __init__(self, clock: Clock, deadline: int, function: Callable[[], None]) -> None:
+        self._clock = clock
+        self.deadline: int | None = deadline
+        self.function = function
+        self._queued: int | None = None
+        self.reset(deadline)
+
+    def reset(self, deadline: int) -> None:
+        """Fire at *deadline* instead."""
+        self.deadline = deadline
+        if self._queued is None or deadline < self._queued:
+            self._queued = deadline
+            self._clock._push(self, deadline)
+
+    def cancel(self) -> None:
+        """Do not fire."""
+        self.deadline = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it will still fire."""
+        return self.deadline is not None
+
+
+class Clock:
+    """
+    One time for everything that shares it; timers fire in (deadline, sequence) order while it advances.
+
+    >>> clock = Clock()
+    >>> timer = clock.call_at(2 * SECOND, lambda: print("at", clock.now // SECOND))
+    >>> clock.advance(SECOND)
+    >>> timer.reset(3 * SECOND)
+    >>> clock.advance(5 * SECOND)
+    at 3
+    >>> clock.now // SECOND
+    6
+    """
+
+    def __init__(self, now: int = 0) -> None:
+        self.now = now
+        self._queue: list[tuple[int, int, Timer]] = []
+        self._sequence = 0
+
+    def call_at(self, deadline: int, function: Callable[[], None]) -> Timer:
+        """Call *function* when time reaches *deadline*."""
+        return Timer(self, deadline, function)
+
+    def call_after(self, delay: int, function: Callable[[], None]) -> Timer:
+        """Call *function* when *delay* nanoseconds have passed."""
+        return Timer(self, self.now + delay, function)
+
+    def advance(self, duration: int) -> None:
+        """Let *duration* nanoseconds pass; what falls due fires at its own time."""
+        if duration < 0:
+            raise ConfigError(f"time does not run backwards: {duration} ns")
+        end = self.now + duration
+        queue = self._queue
+        while queue and queue[0][0] <= end:
+            queued, _, timer = heapq.heappop(queue)
+            if queued != timer._queued:
+                continue  # brought forward since: an earlier entry spoke for it
+            timer._queued = None
+            deadline = timer.deadline
+            if deadline is None:
+                continue
+            if deadline > queued:
+                timer.reset(deadline)
+                continue
+            self.now = queued
+            timer.deadline = None
+            timer.function()
+        self.now = end
+
+    def _push(self, timer: Timer, deadline: int) -> None:
+        self._sequence += 1
+        heapq.heappush(self._queue, (deadline, self._sequence, timer))

@@ -1,0 +1,1 @@
+"""Judging the emulator by recordings of a real kernel."""

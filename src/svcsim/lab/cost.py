@@ -1,0 +1,189 @@
+"""
+What finding a service costs: a list of rules against a hash table, in counts and in time.
+
+The counts (rules asked, entries of buckets probed) are exact and the same on any machine; the times are this library's,
+not a kernel's. Both modes get the same connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+
+from svcsim.addr import format_address
+from svcsim.errors import ConfigError
+from svcsim.lab.cluster import MODES, iptables_node, ipvs_node
+from svcsim.lab.timing import Fit, Timer, Timing, fit_line, timed, timing_of
+from svcsim.lab.workload import Portal, make_portals
+from svcsim.node import Node
+from svcsim.outcome import Outcome
+from svcsim.packet import Packet
+from svcsim.rng import Streams
+from svcsim.trace import Walked
+
+__all__ = ["POSITIONS", "SIZES", "LookupCost", "LookupReport", "measure_lookup", "rules_asked"]
+
+#: The service whose connection is measured: by its place in the order of rules, one at random, or none at all.
+POSITIONS = ("first", "last", "random", "none")
+#: Numbers of services, unless others are asked for.
+SIZES = (10, 100, 1000, 10_000)
+_FIRST_PORT = 1024
+
+
+@attrs.frozen
+class LookupCost:
+    """
+    The first packet of a connection to the service at *position* among so many *services*.
+
+    *rules* were asked and *probes* entries of the service table looked at, means over the packets; *time* is one packet's
+    whole way through the node.
+    """
+
+    mode: str
+    services: int
+    position: str
+    rules: float
+    probes: float
+    time: Timing
+
+
+@attrs.frozen
+class LookupReport:
+    """
+    Costs by mode, size and position, and what follows from them.
+
+    *fit* is nanoseconds against rules asked, over everything measured in iptables mode. *crossing* is the number of
+    services from which on ipvs is cheaper for a random service; 0 if it always is, None if it never is.
+    """
+
+    endpoints: int
+    seed: int
+    repeats: int
+    packets: int
+    costs: tuple[LookupCost, ...]
+    fit: Fit
+    crossing: float | None
+
+    def of(self, mode: str, position: str) -> list[LookupCost]:
+        """The costs of one mode and position, by rising number of services."""
+        return [cost for cost in self.costs if cost.mode == mode and cost.position == position]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, as JSON has them."""
+        return attrs.asdict(self)
+
+
+def rules_asked(outcome: Outcome) -> int:
+    """The number of rules that a traced packet was compared with."""
+    assert outcome.trace is not None
+    return sum(event.stop - event.start + 1 for event in outcome.trace if isinstance(event, Walked))
+
+
+def measure_lookup(
+    timer: Timer,
+    sizes: Sequence[int] = SIZES,
+    *,
+    endpoints: int = 3,
+    packets: int = 200,
+    repeats: int = 5,
+    seed: int = 0,
+    progress: Callable[[str], object] = lambda what: None,
+) -> LookupReport:
+    """
+    Measure connections to services in both modes, for each number of services in *sizes*.
+
+    Each repeat times *packets* connections that were never seen before. Before anything is timed, one connection to each
+    position is checked to reach an endpoint of its service. *progress* is told what comes next.
+    """
+    if not sizes or min(sizes) < 1 or packets < 1 or repeats < 1 or endpoints < 1:
+        raise ConfigError("a measurement wants at least one service, endpoint, packet and repeat")
+    if packets * repeats > _PORTS_TRIED:
+        raise ConfigError(f"{packets} packets times {repeats} repeats are more than {_PORTS_TRIED} connections")
+    costs = []
+    for size in sorted(set(sizes)):
+        portals = make_portals(size, endpoints, seed=seed)
+        for mode in MODES:
+            progress(f"{mode}, {size} services")
+            node = (iptables_node if mode == "iptables" else ipvs_node)(portals, seed=seed)
+            for client, position in enumerate(POSITIONS):
+                connections = _connections(portals, position, client, packets * (repeats + 1), seed)
+                costs.append(_measure(timer, node, mode, size, position, connections, packets))
+    walked = [cost for cost in costs if cost.mode == "iptables"]
+    fit = fit_line([cost.rules for cost in walked], [cost.time.median for cost in walked])
+    return LookupReport(endpoints, seed, repeats, packets, tuple(costs), fit, _crossing(costs))
+
+
+_PORTS_TRIED = 50_000
+
+
+def _connections(
+    portals: Sequence[Portal], position: str, client: int, count: int, seed: int
+) -> list[tuple[Portal | None, Packet]]:
+    """First packets from one pod, each of another connection, with the service that they are for."""
+    choice = Streams(seed)["random service"]
+    taken = {(portal.address, portal.port) for portal in portals}
+    nowhere = next(a for a in (format_address(4, 0x0A6F_FF01 + i) for i in range(len(portals) + 1)) if (a, 80) not in taken)
+    chosen: list[tuple[Portal | None, Packet]] = []
+    for number in range(count):
+        portal = {"first": portals[0], "last": portals[-1], "none": None}.get(position)
+        if position == "random":
+            portal = portals[choice.below(len(portals))]
+        target = f"{portal.address}:{portal.port}" if portal is not None else f"{nowhere}:80"
+        chosen.append((portal, Packet.tcp(f"10.244.1.{200 + client}:{_FIRST_PORT + number}", target)))
+    return chosen
+
+
+def _measure(
+    timer: Timer,
+    node: Node,
+    mode: str,
+    size: int,
+    position: str,
+    connections: list[tuple[Portal | None, Packet]],
+    packets: int,
+) -> LookupCost:
+    """Count with the first *packets* connections, which are traced, and take the time of the rest."""
+    rules, probes = 0, node.ipvs.services.probes
+    for portal, packet in connections[:packets]:
+        outcome = node.receive(packet, "cni0", trace=True)
+        _check(portal, packet, outcome)
+        rules += rules_asked(outcome)
+    probes = node.ipvs.services.probes - probes
+    rest = [packet for _, packet in connections[packets:]]
+    taken = []
+    for burst in _bursts(rest, packets):
+        taken.append(timed(lambda burst=burst: _receive_all(node, burst), timer))  # type: ignore[misc]
+    return LookupCost(mode, size, position, rules / packets, probes / packets, timing_of(taken, packets))
+
+
+def _bursts(packets: list[Packet], size: int) -> Iterator[list[Packet]]:
+    for start in range(0, len(packets), size):
+        yield packets[start : start + size]
+
+
+def _receive_all(node: Node, packets: list[Packet]) -> None:
+    receive = node.receive
+    for packet in packets:
+        receive(packet, "cni0")
+
+
+def _check(portal: Portal | None, packet: Packet, outcome: Outcome) -> None:
+    """A measurement of wrong answers is worth nothing: the packet must have reached an endpoint of its service."""
+    assert len(outcome.sent) == 1, f"{packet}: {outcome}"
+    out = outcome.sent[0].packet
+    reached = f"{format_address(4, out.dst)}:{out.dport}"
+    wanted = portal.endpoints if portal is not None else (f"{format_address(4, packet.dst)}:{packet.dport}",)
+    assert reached in wanted, f"{packet} reached {reached}, not one of {wanted}"
+
+
+def _crossing(costs: Sequence[LookupCost]) -> float | None:
+    """Where the line through iptables' costs of a random service meets that through those of ipvs."""
+    lines = []
+    for mode in MODES:
+        chosen = [cost for cost in costs if cost.mode == mode and cost.position == "random"]
+        lines.append(fit_line([cost.services for cost in chosen], [cost.time.median for cost in chosen]))
+    rules, table = lines
+    if rules.slope <= table.slope:
+        return None if table.intercept >= rules.intercept else 0.0
+    return max(0.0, (table.intercept - rules.intercept) / (rules.slope - table.slope))

@@ -1,0 +1,620 @@
+"""
+IPVS on one host: its services and connections, and the functions that it hangs at the hooks.
+
+Behaviour of: ip_vs_core and ip_vs_ctl; pinned by the corpus scenarios ipvs-*. A virtual address must be this host's own,
+else its packets are forwarded and never seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from svcsim.addr import Family, Prefix
+from svcsim.clock import SECOND
+from svcsim.hooks import Hook, HookEntry, Host, HookState, Priority, Skb, Verdict
+from svcsim.lb.conn import ConnTable, VsConn
+from svcsim.lb.control import Control
+from svcsim.lb.forward import masquerade_icmp, send, untrack, update_conntrack
+from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, VirtualService
+from svcsim.lb.states import (
+    SCTP_ACTIVE,
+    SCTP_CLOSED,
+    SCTP_TABLE,
+    SCTP_TIMEOUTS,
+    TCP_ACTIVE,
+    TCP_CLOSE,
+    TCP_SECURE_TABLE,
+    TCP_TABLE,
+    sctp_event,
+    tcp_event,
+)
+from svcsim.packet import Icmp, Packet, Proto, Sctp, Tcp
+from svcsim.route import RouteKind
+from svcsim.trace import Dropped, Rewritten, Scheduled
+from svcsim.wire import decode_quote, rewrite_quote
+
+__all__ = ["Director"]
+
+_INPUT, _OUTPUT, _INPUT_ONLY = range(3)
+_SYN, _RST = 0x02, 0x04
+_FTP, _FTP_DATA = 21, 20
+_TIME_WAIT, _FIN_WAIT, _ESTABLISHED = 5, 4, 1
+_SCTP_INIT, _SCTP_ABORT, _SCTP_ESTABLISHED = 1, 6, 8
+_SCHEDULED = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP})
+_IPSEC = frozenset({Proto.AH, Proto.ESP})
+_IKE = 500
+#: ICMP messages that speak of another packet: unreachable, source quench, time exceeded.
+_RELATED = frozenset({3, 4, 11})
+_PORT_UNREACHABLE = {Family.IPV4: (3, 3), Family.IPV6: (1, 4)}
+_MODE_ON = 3
+
+
+class Director(Control):
+    """
+    The load balancer of one host.
+
+    `Control` has what is configured: services, destinations, timeouts. Here is what happens to packets.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.conns = ConnTable(host.clock, self._conn_expired)
+        self._drop_counter = 0
+        super().__init__(host)
+
+    def entries(self) -> tuple[HookEntry, ...]:
+        """Where IPVS stands on a packet's way, while a service exists."""
+        return (
+            # After filtering and before source NAT; replies first, so that none is taken for a request.
+            HookEntry(Hook.LOCAL_IN, Priority.NAT_SRC - 2, self.rewrite_reply, "ipvs reply"),
+            HookEntry(Hook.LOCAL_IN, Priority.NAT_SRC - 1, self.take_request, "ipvs request"),
+            # Requests born on this host are scheduled after destination NAT.
+            HookEntry(Hook.LOCAL_OUT, Priority.NAT_DST + 1, self.rewrite_reply, "ipvs local reply"),
+            HookEntry(Hook.LOCAL_OUT, Priority.NAT_DST + 2, self.take_request, "ipvs local request"),
+            # Errors about requests of firewall-mark services pass through, as do the answers of real servers.
+            HookEntry(Hook.FORWARD, Priority.NAT_SRC - 1, self.take_forwarded_icmp, "ipvs forwarded icmp"),
+            HookEntry(Hook.FORWARD, Priority.NAT_SRC, self.rewrite_reply, "ipvs forwarded reply"),
+        )
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def take_request(self, skb: Skb, state: HookState) -> Verdict:
+        """Send a request for a virtual service on to its destination, choosing one if its connection is new."""
+        route = skb.route
+        if skb.ipvs_property or route is None or route.kind is RouteKind.BROADCAST or route.kind is RouteKind.MULTICAST:
+            return Verdict.ACCEPT
+        proto, header = skb.proto, skb.header
+        if proto not in _SCHEDULED:
+            return self._take_other(skb, state)
+        conn = self.conns.incoming.get((skb.family, proto, skb.src, skb.sport, skb.dst, skb.dport))
+        if header is None:
+            return self._unreadable(skb)
+        if conn is not None:
+            if proto == Proto.TCP and header.flags & _SYN:  # type: ignore[union-attr]
+                conn, verdict = self._reconsider(conn, skb)
+                if verdict is not None:
+                    return verdict
+            elif proto == Proto.SCTP and skb.payload[:1] == b"\x01":
+                conn, verdict = self._reconsider(conn, skb)
+                if verdict is not None:
+                    return verdict
+        if conn is not None:
+            dest = conn.dest
+            if dest is not None and not dest.available:
+                if not self.sysctls["net.ipv4.vs.expire_nodest_conn"]:
+                    return self._dropped(skb, "the destination is gone")
+                if self._end(conn, skb):
+                    return self._dropped(skb, "the destination is gone; a retransmission starts anew")
+                conn = None
+        if conn is None:
+            conn, verdict = self._try_schedule(skb, state)
+            if conn is None:
+                return verdict
+        self._count_in(conn, skb)
+        self._move(conn, _INPUT_ONLY if conn.no_output else _INPUT, skb)
+        verdict = send(conn, skb, state)
+        if conn.one_packet:
+            if conn.control is not None:
+                conn.control.in_pkts += 1
+            conn.in_pkts += 1
+            self._conn_done(conn)
+        else:
+            conn.in_pkts += 1
+            timer = conn.timer
+            if timer is not None:
+                timer.reset(self.clock.now + conn.timeout)
+        return verdict
+
+    def _reconsider(self, conn: VsConn, skb: Skb) -> tuple[VsConn | None, Verdict | None]:
+        """A new connection's first packet met an old one: go on with it, start anew (None), or drop (a verdict)."""
+        sysctls = self.sysctls
+        dest = conn.dest
+        tracked = skb.ct is not None and skb.ct.confirmed
+        if sysctls["net.ipv4.vs.expire_nodest_conn"] and dest is not None and dest.weight == 0:
+            reuse, old_ct = True, tracked
+        elif sysctls["net.ipv4.vs.conn_reuse_mode"] and self._reusable(conn):
+            old_ct = tracked
+            reuse = conn.controlled == 0 or not old_ct
+        else:
+            return conn, None
+        if not reuse:
+            return conn, None
+        if not old_ct:
+            conn.nfct = False
+        self._leave_behind(conn)
+        if old_ct:
+            return None, self._dropped(skb, "an old tracked connection; a retransmission starts anew")
+        return None, None
+
+    def _reusable(self, conn: VsConn) -> bool:
+        """Whether a client may open this connection's ports anew."""
+        if conn.control is not None:
+            return False
+        if conn.proto == Proto.TCP:
+            if conn.state in (_TIME_WAIT, TCP_CLOSE):
+                return True
+            return bool(
+                self.sysctls["net.ipv4.vs.conn_reuse_mode"] & 2 and conn.state == _FIN_WAIT and conn.no_output
+            )
+        return conn.proto == Proto.SCTP and conn.state == SCTP_CLOSED
+
+    def _end(self, conn: VsConn, skb: Skb) -> bool:
+        """Expire a connection whose destination is gone; whether netfilter still tracks it."""
+        tracked = skb.ct is not None and skb.ct.confirmed
+        if not tracked:
+            conn.nfct = False
+        self._leave_behind(conn)
+        return tracked
+
+    def _leave_behind(self, conn: VsConn) -> None:
+        """Let *conn* expire, but only once this packet has passed: until then its destination counts it."""
+        if conn.controlled == 0:
+            self._leaving.append(conn)
+            self.clock.call_at(self.clock.now, self._expire_leaving)
+
+    def _expire_leaving(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        for conn in leaving:
+            self.conns.expire(conn)
+
+    def _take_other(self, skb: Skb, state: HookState) -> Verdict:
+        if isinstance(skb.header, Icmp):
+            related, verdict = self._take_icmp(skb, state)
+            return verdict if related else Verdict.ACCEPT
+        if skb.proto in _IPSEC:
+            conn = self.conns.incoming.get((skb.family, Proto.UDP, skb.src, _IKE, skb.dst, _IKE))
+            if conn is not None and conn.dest is not None and conn.dest.available:
+                self._count_in(conn, skb)
+                return send(conn, skb, state)
+        elif self.sysctls["net.ipv4.vs.ignore_tunneled"]:
+            skb.ipvs_property = True
+        return Verdict.ACCEPT
+
+    def _unreadable(self, skb: Skb) -> Verdict:
+        if skb.original.fragment_offset:
+            return Verdict.ACCEPT
+        return self._dropped(skb, "transport header cut short")
+
+    # -- scheduling ---------------------------------------------------------------------------------------------------
+
+    def _try_schedule(self, skb: Skb, state: HookState, *, icmp: bool = False) -> tuple[VsConn | None, Verdict]:
+        """Schedule *skb* if it opens a connection to a service; else say what becomes of it."""
+        if not self._opens(skb, icmp):
+            return None, Verdict.ACCEPT
+        table = self.table
+        probes = table.probes
+        service = table.find(skb.family, skb.mark, skb.proto, skb.dst, skb.dport)
+        if service is None:
+            return None, Verdict.ACCEPT
+        if self._defends():
+            return None, self._dropped(skb, "dropped in defence (drop_packet)")
+        if skb.sport == _FTP_DATA:
+            return None, Verdict.ACCEPT
+        if skb.indev in ("", "lo"):
+            # The reply of a real server on this host, whose connection is known by the other side.
+            if (skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport) in self.conns.incoming:
+                return None, Verdict.ACCEPT
+        conn = self._schedule(service, skb)
+        if conn is None:
+            return None, self._no_destination(service, skb, state, icmp)
+        if skb.trace is not None:
+            skb.trace.append(Scheduled(service, conn.dest, table.probes - probes))
+        return conn, Verdict.ACCEPT
+
+    def _opens(self, skb: Skb, icmp: bool) -> bool:
+        if icmp or skb.proto == Proto.UDP:
+            return True
+        header = skb.header
+        if isinstance(header, Tcp):
+            if header.flags & _RST:
+                return False
+            return bool(header.flags & _SYN or self.sysctls["net.ipv4.vs.sloppy_tcp"])
+        kind = skb.payload[0] if skb.payload else -1
+        if kind in (_SCTP_ABORT, -1):
+            return False
+        return kind == _SCTP_INIT or bool(self.sysctls["net.ipv4.vs.sloppy_sctp"])
+
+    def _defends(self) -> bool:
+        """Whether drop_packet takes this one: with mode 3, every am_droprate-th."""
+        if self.sysctls["net.ipv4.vs.drop_packet"] != _MODE_ON:
+            return False
+        self._drop_counter -= 1
+        if self._drop_counter > 0:
+            return False
+        self._drop_counter = self.sysctls["net.ipv4.vs.am_droprate"]
+        return True
+
+    def _schedule(self, service: VirtualService, skb: Skb) -> VsConn | None:
+        if service.flags & ServiceFlags.PERSISTENT:
+            return self._schedule_persistent(service, skb)
+        key = service.key
+        if not key.fwmark and skb.dport != key.port:
+            return None
+        dest = service.scheduler.schedule(service, skb)
+        if dest is None:
+            return None
+        return self._connect(service, skb, dest.address, dest.port or skb.dport, dest)
+
+    def _schedule_persistent(self, service: VirtualService, skb: Skb) -> VsConn | None:
+        """Send a client where its template leads, or make one."""
+        key, dport = service.key, skb.dport
+        exact = dport == key.port
+        proto, vaddr = skb.proto, skb.dst
+        if not exact and key.fwmark:
+            proto, vaddr = 0, key.fwmark
+        vport = dport if exact and key.port != _FTP else 0
+        mask = service.netmask
+        if skb.family is Family.IPV6:
+            mask = Prefix.mask_of(Family.IPV6, service.netmask)
+        caddr = skb.src & mask
+        template = self.conns.templates.get((skb.family, proto, caddr, 0, vaddr, vport))
+        if template is None or not self._still_good(template):
+            dest = service.scheduler.schedule(service, skb)
+            if dest is None:
+                return None
+            template = VsConn(
+                skb.family,
+                proto,
+                caddr,
+                0,
+                vaddr,
+                vport,
+                dest.address,
+                dest.port if vport else 0,
+                dest.method,
+                dest,
+                key.fwmark,
+                template=True,
+                nfct=bool(self.sysctls["net.ipv4.vs.conntrack"]),
+            )
+            template.timeout = service.timeout * SECOND
+            self._bind(template, dest)
+            self.conns.add(template)
+        dest = template.dest
+        assert dest is not None
+        port = dest.port if exact and dest.port else dport
+        conn = self._connect(service, skb, dest.address, port, dest)
+        conn.control = template
+        template.controlled += 1
+        self.conns.touch(template)
+        return conn
+
+    def _still_good(self, template: VsConn) -> bool:
+        dest = template.dest
+        quiescent = self.sysctls["net.ipv4.vs.expire_quiescent_template"]
+        if dest is not None and dest.available and not (quiescent and dest.weight == 0):
+            return True
+        self.conns.invalidate(template)
+        return False
+
+    def _connect(self, service: VirtualService, skb: Skb, daddr: int, dport: int, dest: Destination) -> VsConn:
+        """Make the connection that *skb* opens, and count it."""
+        conn = VsConn(
+            skb.family, skb.proto, skb.src, skb.sport, skb.dst, skb.dport, daddr, dport, dest.method, dest, skb.mark
+        )
+        conn.nfct = bool(self.sysctls["net.ipv4.vs.conntrack"])
+        conn.no_output = dest.method is not ForwardingMethod.MASQ
+        conn.one_packet = bool(service.flags & ServiceFlags.ONE_PACKET) and skb.proto == Proto.UDP
+        self._bind(conn, dest)
+        if not conn.one_packet:
+            self.conns.add(conn)
+        dest.stats.conns += 1
+        service.stats.conns += 1
+        self.stats.conns += 1
+        return conn
+
+    def _no_destination(self, service: VirtualService, skb: Skb, state: HookState, icmp: bool) -> Verdict:
+        """Nothing could be chosen: past the director, on to the local stack, or refused."""
+        host = state.host
+        if self.sysctls["net.ipv4.vs.cache_bypass"] and service.key.fwmark:
+            if host.routes[skb.family].address_type(skb.dst) is RouteKind.UNICAST:
+                return self._bypass(service, skb, state)
+        if service.key.port == _FTP and skb.dport != _FTP:
+            return Verdict.ACCEPT
+        if not icmp:
+            host.answer_icmp(skb, *_PORT_UNREACHABLE[skb.family])
+        return self._dropped(skb, f"no destination of {service} can be chosen")
+
+    def _bypass(self, service: VirtualService, skb: Skb, state: HookState) -> Verdict:
+        conn = VsConn(
+            skb.family,
+            skb.proto,
+            skb.src,
+            skb.sport,
+            skb.dst,
+            skb.dport,
+            0,
+            0,
+            ForwardingMethod.BYPASS,
+            None,
+            skb.mark,
+            no_output=True,
+            nfct=bool(self.sysctls["net.ipv4.vs.conntrack"]),
+            one_packet=bool(service.flags & ServiceFlags.ONE_PACKET) and skb.proto == Proto.UDP,
+        )
+        if not conn.one_packet:
+            self.conns.add(conn)
+        self._move(conn, _INPUT_ONLY, skb)
+        verdict = send(conn, skb, state)
+        conn.in_pkts += 1
+        self.conns.touch(conn)
+        return verdict
+
+    # -- replies ------------------------------------------------------------------------------------------------------
+
+    def rewrite_reply(self, skb: Skb, state: HookState) -> Verdict:
+        """Give a real server's answer the virtual address as its source."""
+        if skb.ipvs_property or skb.route is None:
+            return Verdict.ACCEPT
+        proto = skb.proto
+        if proto not in _SCHEDULED:
+            if isinstance(skb.header, Icmp):
+                return self._rewrite_icmp(skb, state)
+            return Verdict.ACCEPT
+        conn = self.conns.outgoing.get((skb.family, proto, skb.dst, skb.dport, skb.src, skb.sport))
+        if conn is None or skb.header is None:
+            if self.sysctls["net.ipv4.vs.nat_icmp_send"] and self._is_unexpected(skb):
+                state.host.answer_icmp(skb, *_PORT_UNREACHABLE[skb.family])
+                return self._dropped(skb, "a real server speaks without a connection")
+            return Verdict.ACCEPT
+        if conn.method is ForwardingMethod.MASQ:
+            trace = skb.trace
+            before = skb.tuple() if trace is not None else None
+            if skb.checksum == 0 and proto == Proto.UDP:
+                skb.checksum = None
+            skb.set_source(conn.vaddr, conn.vport)
+            if trace is not None:
+                trace.append(Rewritten("ipvs reply", before, skb.tuple()))
+            if not self._reroute(skb, state):
+                return Verdict.DROP
+        self._count_out(conn, skb)
+        self._move(conn, _OUTPUT, skb)
+        skb.ipvs_property = True
+        if conn.nfct:
+            update_conntrack(conn, skb, state, request=False)
+        else:
+            untrack(skb, state)
+        timer = conn.timer
+        if timer is not None:
+            timer.reset(self.clock.now + conn.timeout)
+        return Verdict.ACCEPT
+
+    def _reroute(self, skb: Skb, state: HookState) -> bool:
+        """Route a reply again, now that its source is the virtual address; policy routing may want another way."""
+        if state.hook is Hook.LOCAL_IN or not self.sysctls["net.ipv4.vs.snat_reroute"]:
+            return True
+        route = skb.route
+        if route is None or route.kind is RouteKind.LOCAL:
+            return True
+        return state.host.reroute(skb, state)
+
+    def _is_unexpected(self, skb: Skb) -> bool:
+        """Whether a known masqueraded real server sends this, and an error about it may be sent."""
+        if skb.header is None or (isinstance(skb.header, Tcp) and skb.header.flags & _RST):
+            return False
+        if isinstance(skb.header, Sctp) and skb.payload[:1] == b"\x06":
+            return False
+        return any(
+            d.address == skb.src and d.port == skb.sport and d.method is ForwardingMethod.MASQ
+            for service in self.table
+            if service.key.fwmark or service.key.proto == skb.proto
+            for d in service.destinations
+        )
+
+    # -- ICMP ---------------------------------------------------------------------------------------------------------
+
+    def take_forwarded_icmp(self, skb: Skb, state: HookState) -> Verdict:
+        """ICMP errors about requests of firewall-mark services, whose virtual addresses are not this host's."""
+        if skb.ipvs_property or not isinstance(skb.header, Icmp):
+            return Verdict.ACCEPT
+        return self._take_icmp(skb, state)[1]
+
+    @staticmethod
+    def _quoted(skb: Skb) -> Packet | None:
+        """The packet that an ICMP error speaks of, if it is of a protocol that is scheduled."""
+        header = skb.header
+        assert isinstance(header, Icmp)
+        related = header.type in _RELATED if skb.family is Family.IPV4 else header.type < 128
+        if not related:
+            return None
+        quoted = decode_quote(skb.payload)
+        if quoted is None or quoted.proto not in _SCHEDULED or quoted.fragment_offset:
+            return None
+        return quoted
+
+    def _take_icmp(self, skb: Skb, state: HookState) -> tuple[bool, Verdict]:
+        """An error on its way to a destination: it quotes what the virtual service sent to the client."""
+        quoted = self._quoted(skb)
+        if quoted is None:
+            return False, Verdict.ACCEPT
+        conn = self.conns.incoming.get(
+            (skb.family, quoted.proto, quoted.dst, quoted.dport, quoted.src, quoted.sport)
+        )
+        made = False
+        if conn is None:
+            if not self.sysctls["net.ipv4.vs.schedule_icmp"]:
+                return True, Verdict.ACCEPT
+            inner = Skb(quoted.rewritten(src=quoted.dst, dst=quoted.src, sport=quoted.dport, dport=quoted.sport))
+            inner.indev, inner.mark, inner.route, inner.trace = skb.indev, skb.mark, skb.route, skb.trace
+            conn, verdict = self._try_schedule(inner, state, icmp=True)
+            if conn is None:
+                return True, verdict
+            made = True
+        self._count_in(conn, skb)
+        if conn.method is ForwardingMethod.MASQ:
+            verdict = masquerade_icmp(conn, skb, state)
+        else:
+            verdict = send(conn, skb, state)
+        if made:
+            self.conns.touch(conn)
+        return True, verdict
+
+    def _rewrite_icmp(self, skb: Skb, state: HookState) -> Verdict:
+        """An error that a real server sends: the client knows the virtual address alone."""
+        quoted = self._quoted(skb)
+        if quoted is None:
+            return Verdict.ACCEPT
+        conn = self.conns.outgoing.get(
+            (skb.family, quoted.proto, quoted.src, quoted.sport, quoted.dst, quoted.dport)
+        )
+        if conn is None:
+            return Verdict.ACCEPT
+        if conn.method is ForwardingMethod.MASQ:
+            trace = skb.trace
+            before = skb.tuple() if trace is not None else None
+            skb.payload = rewrite_quote(skb.payload, dst=conn.vaddr, dport=conn.vport)
+            skb.set_source(conn.vaddr, skb.sport)
+            if trace is not None:
+                trace.append(Rewritten("ipvs icmp reply", before, skb.tuple()))
+            if not self._reroute(skb, state):
+                return Verdict.DROP
+        self._count_out(conn, skb)
+        skb.ipvs_property = True
+        if not conn.nfct:
+            untrack(skb, state)
+        return Verdict.ACCEPT
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def _bind(self, conn: VsConn, dest: Destination) -> None:
+        """Count a connection at its destination, which may thereby reach its upper threshold."""
+        dest.references += 1
+        if conn.template:
+            dest.persistent += 1
+        else:
+            dest.inactive += 1
+        if dest.upper_threshold and dest.active + dest.inactive >= dest.upper_threshold:
+            dest.overloaded = True
+
+    def _unbind(self, conn: VsConn) -> None:
+        dest = conn.dest
+        if dest is None:
+            return
+        dest.references -= 1
+        if conn.template:
+            dest.persistent -= 1
+        elif conn.inactive:
+            dest.inactive -= 1
+        else:
+            dest.active -= 1
+        total = dest.active + dest.inactive
+        if dest.lower_threshold:
+            if total < dest.lower_threshold:
+                dest.overloaded = False
+        elif not dest.upper_threshold or total * 4 < dest.upper_threshold * 3:
+            dest.overloaded = False
+
+    def _conn_done(self, conn: VsConn) -> None:
+        """The end of a one-packet connection: it was never in the table."""
+        if conn.control is not None:
+            conn.control.controlled -= 1
+        self._unbind(conn)
+
+    def _conn_expired(self, conn: VsConn) -> None:
+        self._unbind(conn)
+        if conn.nfct and not conn.template and not conn.one_packet:
+            key = (conn.family, conn.proto, conn.caddr, conn.vaddr, conn.cport, conn.vport)
+            found = self.host.conntrack.find(key)
+            if found is not None and not found[1]:
+                self.host.conntrack.delete(found[0])
+        control = conn.control
+        if control is not None and conn.timeout == 0 and not control.controlled and not control.assured:
+            self.conns.expire(control)
+
+    def _move(self, conn: VsConn, direction: int, skb: Skb) -> None:
+        """Move a connection's state by a packet, and choose its timeout."""
+        proto = conn.proto
+        if direction == _OUTPUT and conn.no_output:
+            conn.no_output = False
+        if proto == Proto.TCP:
+            header = skb.header
+            event = tcp_event(header.flags) if isinstance(header, Tcp) else -1
+            table = TCP_SECURE_TABLE if self.secure_tcp else TCP_TABLE
+            new = table[direction][event][conn.state] if event >= 0 else TCP_CLOSE
+            if new != conn.state:
+                if new == _ESTABLISHED and conn.control is not None:
+                    conn.control.assured = True
+                conn.state = new
+                self._activity(conn, TCP_ACTIVE[new])
+            conn.timeout = self.tcp_timeouts[new]
+        elif proto == Proto.UDP:
+            conn.timeout = self.udp_timeout
+            if direction == _OUTPUT and conn.control is not None:
+                conn.control.assured = True
+        elif proto == Proto.SCTP:
+            event = sctp_event(skb.payload)
+            if event < 0:
+                return
+            new = SCTP_TABLE[direction][event][conn.state]
+            if new != conn.state:
+                if new == _SCTP_ESTABLISHED and conn.control is not None:
+                    conn.control.assured = True
+                conn.state = new
+                self._activity(conn, SCTP_ACTIVE[new])
+            conn.timeout = SCTP_TIMEOUTS[new] * SECOND
+
+    @staticmethod
+    def _activity(conn: VsConn, active: bool) -> None:
+        """Count a connection as active or inactive at its destination."""
+        dest = conn.dest
+        if dest is None or active != conn.inactive:
+            return
+        conn.inactive = not active
+        by = 1 if active else -1
+        dest.active += by
+        dest.inactive -= by
+
+    def _count_in(self, conn: VsConn, skb: Skb) -> None:
+        dest = conn.dest
+        if dest is None or not dest.available:
+            return
+        if self.clock.now >= self.next_estimate:
+            self.estimate()
+        length = skb.length
+        service = dest.service
+        assert service is not None
+        for stats in (dest.stats, service.stats, self.stats):
+            stats.inpkts += 1
+            stats.inbytes += length
+
+    def _count_out(self, conn: VsConn, skb: Skb) -> None:
+        dest = conn.dest
+        if dest is None or not dest.available:
+            return
+        if self.clock.now >= self.next_estimate:
+            self.estimate()
+        length = skb.length
+        service = dest.service
+        assert service is not None
+        for stats in (dest.stats, service.stats, self.stats):
+            stats.outpkts += 1
+            stats.outbytes += length
+
+    @staticmethod
+    def _dropped(skb: Skb, reason: str) -> Verdict:
+        if skb.trace is not None:
+            skb.trace.append(Dropped(f"ipvs: {reason}"))
+        return Verdict.DROP
+
+    def connections(self) -> Iterator[VsConn]:
+        """Every connection and template, in the order of /proc/net/ip_vs_conn."""
+        return iter(self.conns.listed())

@@ -1,0 +1,212 @@
+"""
+How IPVS sends a packet on: masquerading, direct routing, tunnels, to this host itself, or past everything.
+
+Behaviour of: ip_vs_xmit. What goes to another host is sent from the start of LOCAL_OUT on (the hook function says
+STOLEN); what is for this host goes on where it stands. A packet that cannot be sent is gone without a verdict of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcsim.addr import Family
+from svcsim.errors import UnsupportedError
+from svcsim.hooks import CtInfo, HookState, Skb, Verdict
+from svcsim.lb.service import ForwardingMethod, TunnelType
+from svcsim.packet import Icmp, Packet, Proto
+from svcsim.route import Route, RouteKind
+from svcsim.trace import Dropped, Rewritten
+from svcsim.wire import encode, rewrite_quote
+
+if TYPE_CHECKING:
+    from svcsim.lb.conn import VsConn
+
+__all__ = ["masquerade_icmp", "send", "untrack", "update_conntrack"]
+
+_TIME_EXCEEDED = {Family.IPV4: (11, 0), Family.IPV6: (3, 0)}
+_TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
+_OUTER_HEADER = {4: 20, 6: 40}
+_MINIMUM_MTU = {4: 68, 6: 1280}
+_IPIP, _IPV6_IN = 4, 41
+
+
+def send(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
+    """Send *skb* on by its connection's method."""
+    method = conn.method
+    if method is ForwardingMethod.MASQ:
+        return _masquerade(conn, skb, state)
+    if method is ForwardingMethod.LOCAL:
+        return _go_on(conn, skb, state)
+    if method is ForwardingMethod.TUNNEL:
+        return _tunnel(conn, skb, state)
+    target = skb.dst if method is ForwardingMethod.BYPASS else conn.daddr
+    route = state.host.routes[skb.family].lookup(target)
+    if route.kind is RouteKind.LOCAL:
+        if method is ForwardingMethod.BYPASS or not _is_local(skb):
+            return _lost(skb, "the destination is this host, which this way does not lead to")
+        return _go_on(conn, skb, state)
+    if not _may_leave(skb, state, route, route.mtu):
+        return Verdict.STOLEN
+    return _hand_over(conn, skb, state, route)
+
+
+def _masquerade(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
+    """Rewrite destination address and port; the answers come back through this host."""
+    host = state.host
+    route = host.routes[skb.family].lookup(conn.daddr)
+    local = route.kind is RouteKind.LOCAL
+    if local:
+        if skb.indev not in ("", "lo") and skb.family is Family.IPV4 and conn.daddr >> 24 == 127:
+            return _lost(skb, "from outside to a loopback address")
+    elif not _may_leave(skb, state, route, route.mtu):
+        return Verdict.STOLEN
+    trace = skb.trace
+    before = skb.tuple() if trace is not None else None
+    if skb.checksum == 0 and skb.proto == Proto.UDP:
+        skb.checksum = None  # a datagram that came without a checksum leaves with one
+    skb.set_destination(conn.daddr, conn.dport)
+    if trace is not None:
+        trace.append(Rewritten("ipvs masquerading", before, skb.tuple()))
+    skb.ipvs_property = True
+    if conn.nfct:
+        update_conntrack(conn, skb, state, request=True)
+    else:
+        untrack(skb, state)
+    if local:
+        return Verdict.ACCEPT
+    host.transmit(skb, route)
+    return Verdict.STOLEN
+
+
+def masquerade_icmp(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
+    """Send an ICMP error about a masqueraded connection on to its destination, quoting what that one knows."""
+    host = state.host
+    route = host.routes[skb.family].lookup(conn.daddr)
+    local = route.kind is RouteKind.LOCAL
+    if not local and not _may_leave(skb, state, route, route.mtu):
+        return Verdict.STOLEN
+    skb.payload = rewrite_quote(skb.payload, src=conn.daddr, sport=conn.dport)
+    skb.set_destination(conn.daddr, skb.dport)
+    skb.ipvs_property = True
+    if not conn.nfct:
+        untrack(skb, state)
+    if local:
+        return Verdict.ACCEPT
+    host.transmit(skb, route)
+    return Verdict.STOLEN
+
+
+def _go_on(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
+    """Leave the packet where it is: the destination is this host."""
+    skb.ipvs_property = True
+    if not conn.nfct:
+        untrack(skb, state)
+    return Verdict.ACCEPT
+
+
+def _hand_over(conn: VsConn, skb: Skb, state: HookState, route: Route) -> Verdict:
+    skb.ipvs_property = True
+    if not conn.nfct:
+        untrack(skb, state)
+    state.host.transmit(skb, route)
+    return Verdict.STOLEN
+
+
+def _tunnel(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
+    """Wrap the packet and send the wrapping to the destination, which answers the client itself."""
+    host, dest = state.host, conn.dest
+    outer = Family.IPV6 if (dest.family if dest is not None else conn.family) == 6 else Family.IPV4
+    if dest is not None and dest.tunnel is not TunnelType.IPIP:
+        raise UnsupportedError(f"the IPVS tunnel type {dest.tunnel.name.lower()}", instead="use --tun-type ipip")
+    route = host.routes[outer].lookup(conn.daddr)
+    if route.kind is RouteKind.LOCAL:
+        return _go_on(conn, skb, state) if _is_local(skb) else _lost(skb, "the tunnel ends at this host")
+    mtu = route.mtu - _OUTER_HEADER[outer]
+    discovers = bool(host.sysctls["net.ipv4.vs.pmtu_disc"])
+    if mtu < _MINIMUM_MTU[outer]:
+        return _lost(skb, f"a tunnel over {route.device} has no room")
+    if not _may_leave(skb, state, route, mtu if discovers else 1 << 16):
+        return Verdict.STOLEN
+    inner = skb.packet
+    wrapped = Packet(
+        outer,
+        _IPIP if skb.family is Family.IPV4 else _IPV6_IN,
+        route.source,
+        conn.daddr,
+        payload=encode(inner),
+        ttl=skb.ttl,
+        tos=skb.tos,
+        dont_fragment=discovers and inner.dont_fragment,
+    )
+    carrier = Skb(wrapped, skb.indev, skb.trace)
+    carrier.mark = skb.mark
+    carrier.ipvs_property = True
+    if conn.nfct and skb.ct is not None:
+        host.tracking[skb.family].confirm(skb, state)
+    if skb.trace is not None:
+        skb.trace.append(Rewritten("ipvs tunnelling", skb.tuple(), carrier.tuple()))
+    host.transmit(carrier, route)
+    return Verdict.STOLEN
+
+
+def _is_local(skb: Skb) -> bool:
+    return skb.route is not None and skb.route.kind is RouteKind.LOCAL
+
+
+def _may_leave(skb: Skb, state: HookState, route: Route, mtu: int) -> bool:
+    """Whether *skb* can go by *route*, one hop further; if not, its sender is told as the kernel tells it."""
+    host, family = state.host, skb.family
+    if route.kind is not RouteKind.UNICAST:
+        host.answer_icmp(skb, *((3, 1) if family is Family.IPV4 else (1, 3)))
+        _lost(skb, "no route to the destination")
+        return False
+    if (skb.src >> 24 == 127) if family is Family.IPV4 else skb.src == 1:
+        _lost(skb, "loopback sources do not leave the host")
+        return False
+    if skb.ttl <= 1:
+        host.answer_icmp(skb, *_TIME_EXCEEDED[family])
+        _lost(skb, "time to live exceeded")
+        return False
+    if skb.length > mtu:
+        told = family is Family.IPV6 or (skb.original.dont_fragment and not isinstance(skb.header, Icmp))
+        if told:
+            host.answer_icmp(skb, *_TOO_BIG[family], mtu)
+            _lost(skb, f"larger than the path's {mtu} bytes")
+            return False
+    skb.ttl -= 1
+    skb.changed = True
+    return True
+
+
+def _lost(skb: Skb, reason: str) -> Verdict:
+    if skb.trace is not None:
+        skb.trace.append(Dropped(f"ipvs: {reason}"))
+    return Verdict.STOLEN
+
+
+def untrack(skb: Skb, state: HookState) -> None:
+    """Take *skb* out of netfilter's connection tracking."""
+    if skb.ct is not None:
+        state.host.tracking[skb.family].untrack(skb)
+    else:
+        skb.ctinfo = CtInfo.UNTRACKED
+
+
+def update_conntrack(conn: VsConn, skb: Skb, state: HookState, *, request: bool) -> None:
+    """
+    Teach the tracked connection where the answers will come from, before it is confirmed.
+
+    Only masqueraded connections, in the original direction, and not one-packet ones.
+    """
+    ct = skb.ct
+    if ct is None or ct.confirmed or skb.ctinfo.is_reply or conn.one_packet:
+        return
+    if conn.method is not ForwardingMethod.MASQ:
+        return
+    family, proto, src, dst, sport, dport = ct.reply
+    ported = proto not in (Proto.ICMP, Proto.ICMPV6)
+    if request:
+        src, sport = conn.daddr, conn.dport if ported else sport
+    else:
+        dst, dport = conn.vaddr, conn.vport if ported else dport
+    state.host.conntrack.alter_reply(ct, (family, proto, src, dst, sport, dport))

@@ -1,0 +1,385 @@
+"""
+One host: its devices, routes, rules, services and clock, and a packet's journey through them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterable
+
+from svcsim.addr import Family, Prefix, parse_address
+from svcsim.clock import SECOND, Clock
+from svcsim.conntrack import Conntrack
+from svcsim.device import Device, DeviceAddress, Devices
+from svcsim.errors import ConfigError, MissingError
+from svcsim.fragment import fragments_of
+from svcsim.hooks import CtInfo, Hook, Hooks, HookState, Skb, Verdict
+from svcsim.icmp import error_about, reset_of
+from svcsim.ingress import HOST_PARAMETERS, Ingress
+from svcsim.lb.director import Director
+from svcsim.outcome import Outcome, Sent
+from svcsim.packet import Packet, Tcp
+from svcsim.rng import Streams
+from svcsim.route import Route, RouteEntry, RouteKind, Routing
+from svcsim.stack import LocalStack, Socket
+from svcsim.sysctl import Sysctls
+from svcsim.tables.table import Ruleset
+from svcsim.tools import shell
+from svcsim.tools.command import Completed
+from svcsim.trace import Dropped, Left, Note, Routed, Trace
+from svcsim.tracking import Tracking
+
+__all__ = ["Node"]
+
+#: The kernel whose behaviour is meant unless a node is told otherwise.
+_NEWEST_KERNEL = "6.18"
+_ERRNO = {
+    RouteKind.NONE: errno.ENETUNREACH,
+    RouteKind.UNREACHABLE: errno.EHOSTUNREACH,
+    RouteKind.PROHIBIT: errno.EACCES,
+    RouteKind.BLACKHOLE: errno.EINVAL,
+    RouteKind.BROADCAST: errno.EACCES,
+}
+#: How a router refuses: network or host unreachable, administratively prohibited.
+_REFUSAL = {
+    Family.IPV4: {RouteKind.NONE: (3, 0), RouteKind.UNREACHABLE: (3, 1), RouteKind.PROHIBIT: (3, 13)},
+    Family.IPV6: {RouteKind.NONE: (1, 0), RouteKind.UNREACHABLE: (1, 0), RouteKind.PROHIBIT: (1, 1)},
+}
+_TIME_EXCEEDED = {Family.IPV4: (11, 0), Family.IPV6: (3, 0)}
+_TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
+_REDIRECT_HOST = (5, 1)
+
+
+class Node:
+    """
+    A host that forwards, filters, translates and balances, in memory.
+
+    It is configured by the commands that administrators type (`run`), fed packets (`receive`, `send`), and its clock
+    moves when told (`advance`). *kernel* is the version whose behaviour is meant; *seed* fixes every random draw.
+
+    >>> node = Node()
+    >>> node.add_interface("cli0", ["192.0.2.1/24"])
+    >>> node.add_interface("pod0", ["10.244.0.1/16"])
+    >>> print(node.receive(Packet.tcp("192.0.2.9:40000", "10.244.0.5:80"), "cli0"))
+    sent by pod0: TCP 192.0.2.9:40000 > 10.244.0.5:80 [S] seq 0, length 40, ttl 63
+    >>> node.run("iptables -A FORWARD -p tcp --dport 80 -j REJECT").returncode
+    0
+    >>> print(node.receive(Packet.tcp("192.0.2.9:40001", "10.244.0.5:80"), "cli0"))
+    sent by cli0: ICMP 192.0.2.1 > 192.0.2.9 dest unreach code 3, length 68
+    """
+
+    def __init__(self, *, kernel: str = _NEWEST_KERNEL, seed: int = 0) -> None:
+        self.kernel = _version(kernel)
+        self.clock = Clock()
+        self.streams = Streams(seed)
+        self.sysctls = Sysctls(HOST_PARAMETERS)
+        self.devices = Devices()
+        self.hooks = {family: Hooks() for family in Family}
+        self.routes = {family: Routing(family, self.devices) for family in Family}
+        self.ingress = {family: Ingress(family, self.routes[family], self.sysctls, self.clock) for family in Family}
+        self.conntrack = Conntrack(self.clock, self.sysctls, self.streams)
+        self.tracking = {family: Tracking(self, family) for family in Family}
+        self.rules = {family: Ruleset(self, family) for family in Family}
+        self.ipvs = Director(self)
+        self.stack = LocalStack(self)
+        self.outcome = Outcome()
+        self._labels = self.streams["ipv6 flow label"]
+        self._backlog: deque[Skb] = deque()
+        self._states: dict[tuple[Hook, Family, str, str], HookState] = {}
+        self._declare_device("lo")
+        self.sysctls.on_write("net.ipv4.ip_forward", self._forwarding_written)
+
+    # -- configuration ------------------------------------------------------------------------------------------------
+
+    def add_interface(
+        self,
+        name: str,
+        addresses: Iterable[str] = (),
+        routes: Iterable[str] = (),
+        *,
+        kind: str = "tun",
+        mtu: int = 1500,
+    ) -> Device:
+        """
+        Add a device with *addresses* (``192.0.2.1/24``) and link *routes* (``198.51.100.0/24``, ``default``, or ``default
+        via 192.0.2.254``).
+        """
+        held = [self._device_address(text) for text in addresses]
+        entries = [self._route_entry(text, name) for text in routes]
+        device = self.devices.add(name, kind, mtu=mtu)
+        self._declare_device(name)
+        try:
+            for address in held:
+                self.routes[address.family].add_address(device, address)
+            for entry in entries:
+                self.routes[entry.prefix.family].add(entry)
+        except ConfigError:
+            self.remove_interface(name)
+            raise
+        return device
+
+    def remove_interface(self, name: str) -> None:
+        """Take a device away with its addresses and routes; connections masqueraded on it go too."""
+        device = self.devices[name]
+        for family in Family:
+            self.tracking[family].device_gone(name)
+            self.routes[family].remove_device(device)
+        self.devices.remove(name)
+        for routing in self.routes.values():
+            routing.changed()
+
+    def remove_address(self, name: str, address: str) -> None:
+        """Take an address off a device; connections masqueraded to it go too."""
+        text, _, length = address.partition("/")
+        gone = parse_address(text)
+        device = self.devices[name]
+        self.routes[gone.family].remove_address(device, gone.value, int(length) if length else None)
+        self.tracking[gone.family].address_gone(gone.value)
+
+    def listen(self, protocol: str, port: int, address: str | None = None) -> Socket:
+        """Declare a listening socket: what is for it counts as delivered."""
+        return self.stack.listen(protocol, port, address)
+
+    def run(self, command: str) -> Completed:
+        """
+        Run a shell line of administrators' commands on this node.
+
+        >>> print(Node().run("sysctl net.ipv4.vs.conn_reuse_mode; iptables -S INPUT").stdout, end="")
+        net.ipv4.vs.conn_reuse_mode = 1
+        -P INPUT ACCEPT
+        """
+        return shell.run(self, command)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: timers fire, entries expire."""
+        self.clock.advance(round(seconds * SECOND))
+
+    def _declare_device(self, name: str) -> None:
+        for ingress in self.ingress.values():
+            ingress.add_device(name)
+
+    def _forwarding_written(self) -> None:
+        value = str(self.sysctls["net.ipv4.ip_forward"])
+        for scope in ("all", "default", *self.devices):
+            self.sysctls.write(f"net.ipv4.conf.{scope}.forwarding", value)
+
+    @staticmethod
+    def _device_address(text: str) -> DeviceAddress:
+        host, _, length = text.partition("/")
+        address = parse_address(host)
+        bits = address.family.bits
+        if length and not (length.isdigit() and int(length) <= bits):
+            raise ConfigError(f"not an address with its prefix length: {text!r}")
+        return DeviceAddress(address.family, address.value, int(length) if length else bits)
+
+    @staticmethod
+    def _route_entry(text: str, device: str) -> RouteEntry:
+        where, _, via = text.partition(" via ")
+        gateway = parse_address(via.strip()) if via else None
+        if where == "default":
+            where = "::/0" if gateway is not None and gateway.family is Family.IPV6 else "0.0.0.0/0"
+        scope = "global" if gateway is not None else "link"
+        return RouteEntry(Prefix.parse(where), device=device, gateway=gateway.value if gateway else 0, scope=scope)
+
+    # -- the packet's way ---------------------------------------------------------------------------------------------
+
+    def receive(self, packet: Packet, iface: str, *, trace: bool = False) -> Outcome:
+        """Carry *packet* in from *iface*, as far as this node takes it."""
+        if iface not in self.devices:
+            raise MissingError(f'Cannot find device "{iface}"')
+        self.outcome = outcome = Outcome(trace=Trace() if trace else None)
+        outcome.verdict = self._arrive(Skb(packet, iface, outcome.trace))
+        self._drain()
+        return outcome
+
+    def send(self, packet: Packet, *, uid: int = 0, mark: int = 0, trace: bool = False) -> Outcome:
+        """Send *packet* as a process of user *uid* on this node would, through a raw socket."""
+        self.outcome = outcome = Outcome(trace=Trace() if trace else None)
+        skb = Skb(packet, trace=outcome.trace)
+        skb.owner, skb.mark = uid, mark
+        route = self.routes[skb.family].lookup(skb.dst, 0, mark)
+        outcome.error = _ERRNO.get(route.kind, 0)
+        if not outcome.error and skb.length > route.mtu:
+            outcome.error = errno.EMSGSIZE
+        if outcome.error:
+            outcome.verdict = self._drop(skb, f"{route}: {errno.errorcode[outcome.error]}")
+            return outcome
+        if skb.src == 0:
+            skb.set_source(route.source, skb.sport)
+        outcome.verdict = self._leave(skb, route)
+        if outcome.verdict is Verdict.DROP:
+            outcome.error = errno.EPERM
+        self._drain()
+        return outcome
+
+    def _arrive(self, skb: Skb) -> Verdict:
+        """PRE_ROUTING, the routing decision, and on to this host or another."""
+        device = self.devices.get(skb.indev)
+        if device is None or not device.up:
+            return self._drop(skb, f"{skb.indev} is down")
+        if skb.original.header_checksum is not None:
+            return self._drop(skb, "bad header checksum")
+        verdict = self._at(Hook.PRE_ROUTING, skb, skb.indev, "")
+        if verdict is not Verdict.ACCEPT:
+            return verdict
+        route = skb.route  # what comes by lo was routed when it was sent
+        if route is None:
+            route = skb.route = self.ingress[skb.family].route(skb)  # not before: NAT may have moved its destination
+            if route is None:
+                return self._drop(skb, "martian")
+        if skb.trace is not None:
+            skb.trace.append(Routed(route))
+        kind = route.kind
+        if kind is RouteKind.UNICAST:
+            return self._forward(skb, route)
+        if kind is RouteKind.LOCAL or kind is RouteKind.BROADCAST or kind is RouteKind.MULTICAST:
+            verdict = self._at(Hook.LOCAL_IN, skb, skb.indev, "")
+            if verdict is Verdict.ACCEPT:
+                self.stack.deliver(skb)
+            return verdict
+        return self._refuse(skb, route)
+
+    def _forward(self, skb: Skb, route: Route) -> Verdict:
+        """TTL and size, FORWARD, POST_ROUTING."""
+        ingress, family = self.ingress[skb.family], skb.family
+        if not ingress.input_of(skb.indev).forwarding:
+            return self._drop(skb, "forwarding is off")
+        if skb.ttl <= 1:
+            self.answer_icmp(skb, *_TIME_EXCEEDED[family])
+            return self._drop(skb, "time to live exceeded")
+        if skb.length > route.mtu and (family is Family.IPV6 or skb.original.dont_fragment):
+            self.answer_icmp(skb, *_TOO_BIG[family], route.mtu)
+            return self._drop(skb, f"larger than the MTU of {route.device}")
+        skb.ttl -= 1
+        skb.changed = True
+        if route.device == skb.indev and ingress.redirects(skb, route):
+            self.answer_icmp(skb, *_REDIRECT_HOST, route.gateway or skb.dst)
+        verdict = self._at(Hook.FORWARD, skb, skb.indev, route.device)
+        return self._post(skb) if verdict is Verdict.ACCEPT else verdict
+
+    def _leave(self, skb: Skb, route: Route) -> Verdict:
+        """LOCAL_OUT and POST_ROUTING, for what is sent from here by *route*."""
+        skb.route = route
+        if skb.trace is not None:
+            skb.trace.append(Routed(route))
+        verdict = self._at(Hook.LOCAL_OUT, skb, "", route.device)
+        return self._post(skb) if verdict is Verdict.ACCEPT else verdict
+
+    def _post(self, skb: Skb) -> Verdict:
+        """POST_ROUTING, and out."""
+        route = skb.route
+        assert route is not None
+        verdict = self._at(Hook.POST_ROUTING, skb, skb.indev, route.device)
+        if verdict is Verdict.ACCEPT:
+            self._emit(skb, route)
+        return verdict
+
+    def _at(self, hook: Hook, skb: Skb, indev: str, outdev: str) -> Verdict:
+        """Ask everything that hangs at *hook*."""
+        key = (hook, skb.family, indev, outdev)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = HookState(hook, skb.family, indev, outdev, self)
+        return self.hooks[skb.family].run(skb, state)
+
+    def _emit(self, skb: Skb, route: Route) -> None:
+        """Put *skb* on its device: out, around by ``lo``, or nowhere (``dummy``)."""
+        name = route.device
+        device = self.devices.get(name)
+        if device is None or not device.up or device.kind == "dummy":
+            self._drop(skb, f"{name} sends nothing")
+        elif device.kind == "loopback":
+            skb.indev = name
+            self._backlog.append(skb)
+        elif skb.length > route.mtu or skb.largest_fragment:
+            for packet in fragments_of(skb.packet, min(route.mtu, skb.largest_fragment or route.mtu)):
+                self._sent(name, Skb(packet))
+        else:
+            self._sent(name, skb)
+
+    def _sent(self, device: str, skb: Skb) -> None:
+        sent = Sent(device, skb)
+        self.outcome.sent.append(sent)
+        if skb.trace is not None:
+            skb.trace.append(Left(device, sent))
+
+    def _drain(self) -> None:
+        """Carry what went out by ``lo`` in again."""
+        while self._backlog:
+            self._arrive(self._backlog.popleft())
+        self.clock.advance(0)  # what ends "now" ends once the packet has passed
+
+    def _refuse(self, skb: Skb, route: Route) -> Verdict:
+        """No way to the destination: say so, if this host routes at all; not more often than the kernel does."""
+        ingress = self.ingress[skb.family]
+        answer = _REFUSAL[skb.family].get(route.kind)
+        if answer is not None and ingress.input_of(skb.indev).forwarding:
+            if skb.family is Family.IPV6 or ingress.errors.allows(skb.src):
+                self.answer_icmp(skb, *answer)
+        return self._drop(skb, f"{route.kind.value}: no way to its destination")
+
+    @staticmethod
+    def _drop(skb: Skb, reason: str) -> Verdict:
+        if skb.trace is not None:
+            skb.trace.append(Dropped(reason))
+        return Verdict.DROP
+
+    # -- what mechanisms ask of their host ----------------------------------------------------------------------------
+
+    def transmit(self, skb: Skb, route: Route) -> None:
+        """Send *skb* by *route*, from the start of LOCAL_OUT on."""
+        self._leave(skb, route)
+
+    def reroute(self, skb: Skb, state: HookState) -> bool:
+        """Route *skb* anew as if it were made here."""
+        route = self.routes[skb.family].lookup(skb.dst, skb.src, skb.mark)
+        if route.kind in _ERRNO and route.kind is not RouteKind.BROADCAST:
+            self._drop(skb, f"{route}: no way after a rewrite")
+            return False
+        skb.route = route
+        if skb.trace is not None:
+            skb.trace.append(Routed(route))
+        return True
+
+    def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:
+        """Tell the sender of *skb* by an ICMP error that quotes it as it stands now, unless none may be sent."""
+        routing = self.routes[skb.family]
+        mine = routing.is_local(skb.dst)
+        back = routing.lookup(skb.src, skb.dst if mine else 0)
+        packet = error_about(skb, type, code, rest, skb.dst if mine else back.source)
+        if packet is not None:
+            self.originate(packet, about=skb)
+
+    def answer_reset(self, skb: Skb) -> None:
+        """Answer the TCP segment *skb* with a reset, unless it is one itself; its connection is as good as closed."""
+        packet = reset_of(skb)
+        if packet is not None:
+            self.originate(packet, about=skb)
+            if skb.ct is not None and isinstance(skb.header, Tcp):
+                self.conntrack.close(skb.ct)
+
+    def originate(self, packet: Packet, *, about: Skb | None = None, mark: int = 0) -> None:
+        """Send a *packet* of the host's own; one *about* another belongs to that one's connection."""
+        if packet.family is Family.IPV6:  # a host labels its flows by a hash that nobody else can predict
+            label = self._labels.at(hash((packet.src, packet.dst, packet.proto, packet.sport, packet.dport)))
+            packet = packet.rewritten(flow_label=label & 0xFFFFF)
+        skb = Skb(packet, trace=self.outcome.trace)
+        skb.mark = mark
+        if skb.trace is not None:
+            skb.trace.append(Note(f"answered by {packet}"))
+        if about is not None and about.ct is not None:
+            skb.ct = about.ct
+            skb.ctinfo = CtInfo.RELATED if about.ctinfo.is_reply else CtInfo.RELATED_REPLY
+        route = self.routes[packet.family].lookup(packet.dst, packet.src, mark)
+        if route.kind in _ERRNO:
+            self._drop(skb, f"{route}: no way back")
+        else:
+            self._leave(skb, route)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    parts = text.split(".")[:2]
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise ConfigError(f"not a kernel version (such as {_NEWEST_KERNEL}): {text!r}")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,1 @@
+"""Rules: iptables chains, their matches and targets, and IP sets."""

@@ -1,0 +1,184 @@
+"""
+What happened to a packet, as values, in order.
+
+A `Trace` travels on the skb when somebody asked for it and is None otherwise, so it costs nothing then. An event is
+cheap to record: it holds what was there, and is put into words only when it is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "Delivered",
+    "Dropped",
+    "Left",
+    "Note",
+    "Policy",
+    "Rewritten",
+    "Routed",
+    "RuleMatched",
+    "Scheduled",
+    "Stage",
+    "Trace",
+    "TraceEvent",
+    "Tracked",
+    "Walked",
+]
+
+# Events are written once and then only read; attrs.define instead of frozen makes them three times as cheap to record.
+
+
+@attrs.define
+class Stage:
+    """A function registered at a hook ran and gave its verdict."""
+
+    hook: Any
+    name: str
+    verdict: Any
+
+    def __str__(self) -> str:
+        return f"{self.hook.name}: {self.name} -> {self.verdict.name}"
+
+
+@attrs.define
+class Walked:
+    """Rules *start* to *stop* (from 1, inclusive) of a chain were asked; all but perhaps the last did not match."""
+
+    table: str
+    chain: Any
+    start: int
+    stop: int
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.chain.name}: rules {self.start}..{self.stop} asked"
+
+
+@attrs.define
+class RuleMatched:
+    """Rule *number* of *chain* matched and did what it says."""
+
+    table: str
+    chain: Any
+    number: int
+    rule: Any
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.chain.name} rule {self.number}: {self.rule}"
+
+
+@attrs.define
+class Policy:
+    """No rule decided: the policy of a built-in chain did."""
+
+    table: str
+    chain: Any
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.chain.name}: policy {self.chain.policy}"
+
+
+@attrs.define
+class Tracked:
+    """Connection tracking gave the packet its place in a connection."""
+
+    ctinfo: Any
+    conn: Any
+
+    def __str__(self) -> str:
+        return f"conntrack: {self.ctinfo.name}" + (f" of {self.conn}" if self.conn is not None else "")
+
+
+@attrs.define
+class Rewritten:
+    """*by* changed the packet's tuple."""
+
+    by: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.before} => {self.after}"
+
+
+@attrs.define
+class Routed:
+    """A routing decision was made."""
+
+    route: Any
+
+    def __str__(self) -> str:
+        return f"route: {self.route}"
+
+
+@attrs.define
+class Scheduled:
+    """A scheduler picked *destination* of *service*; *probes* buckets of the service table were looked into."""
+
+    service: Any
+    destination: Any
+    probes: int
+
+    def __str__(self) -> str:
+        return f"ipvs: {self.service} -> {self.destination}"
+
+
+@attrs.define
+class Left:
+    """The packet left by an interface."""
+
+    device: str
+    packet: Any
+
+    def __str__(self) -> str:
+        return f"sent by {self.device}: {self.packet.packet}"
+
+
+@attrs.define
+class Delivered:
+    """The packet reached a local socket or the host's own protocols."""
+
+    to: str
+
+    def __str__(self) -> str:
+        return f"delivered to {self.to}"
+
+
+@attrs.define
+class Dropped:
+    """The packet went no further, for this *reason*."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"dropped: {self.reason}"
+
+
+@attrs.define
+class Note:
+    """Anything else worth a line."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+TraceEvent = (
+    Stage | Walked | RuleMatched | Policy | Tracked | Rewritten | Routed | Scheduled | Left | Delivered | Dropped | Note
+)
+
+
+class Trace(list[TraceEvent]):
+    """
+    The events of one packet's journey, in order.
+
+    >>> print(Trace([Note("in by cli0"), Dropped("no route to 192.0.2.9")]))
+    in by cli0
+    dropped: no route to 192.0.2.9
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(str(event) for event in self)
