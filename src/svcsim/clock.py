@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import Any
 
 from svcsim.errors import ConfigError
 
@@ -15,6 +16,7 @@ __all__ = ["MILLISECOND", "SECOND", "Clock", "Timer"]
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
+_NEVER = 1 << 100
 
 
 class Timer:
@@ -24,14 +26,15 @@ class Timer:
     Putting it off is an assignment: the queue entry stays where it is and finds the new deadline when it comes up.
     """
 
-    __slots__ = ("_clock", "_queued", "deadline", "function")
+    __slots__ = ("_clock", "_queued", "arguments", "deadline", "function")
 
-    def __init__(self, clock: Clock, deadline: int, function: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, deadline: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         self._clock = clock
         self.deadline: int | None = deadline
         self.function = function
-        self._queued: int | None = None
-        self.reset(deadline)
+        self.arguments = arguments
+        self._queued: int | None = deadline
+        clock._push(self, deadline)
 
     def reset(self, deadline: int) -> None:
         """Fire at *deadline* instead."""
@@ -68,14 +71,15 @@ class Clock:
         self.now = now
         self._queue: list[tuple[int, int, Timer]] = []
         self._sequence = 0
+        self.next_due = _NEVER  # when the first queue entry comes up; it may find its timer put off
 
-    def call_at(self, deadline: int, function: Callable[[], None]) -> Timer:
-        """Call *function* when time reaches *deadline*."""
-        return Timer(self, deadline, function)
+    def call_at(self, deadline: int, function: Callable[..., object], *arguments: Any) -> Timer:
+        """Call *function* with *arguments* when time reaches *deadline*."""
+        return Timer(self, deadline, function, arguments)
 
-    def call_after(self, delay: int, function: Callable[[], None]) -> Timer:
-        """Call *function* when *delay* nanoseconds have passed."""
-        return Timer(self, self.now + delay, function)
+    def call_after(self, delay: int, function: Callable[..., object], *arguments: Any) -> Timer:
+        """Call *function* with *arguments* when *delay* nanoseconds have passed."""
+        return Timer(self, self.now + delay, function, arguments)
 
     def advance(self, duration: int) -> None:
         """Let *duration* nanoseconds pass; what falls due fires at its own time."""
@@ -85,6 +89,7 @@ class Clock:
         queue = self._queue
         while queue and queue[0][0] <= end:
             queued, _, timer = heapq.heappop(queue)
+            self.next_due = queue[0][0] if queue else _NEVER
             if queued != timer._queued:
                 continue  # brought forward since: an earlier entry spoke for it
             timer._queued = None
@@ -96,9 +101,10 @@ class Clock:
                 continue
             self.now = queued
             timer.deadline = None
-            timer.function()
+            timer.function(*timer.arguments)
         self.now = end
 
     def _push(self, timer: Timer, deadline: int) -> None:
         self._sequence += 1
         heapq.heappush(self._queue, (deadline, self._sequence, timer))
+        self.next_due = self._queue[0][0]

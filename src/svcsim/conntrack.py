@@ -8,14 +8,13 @@ neighbours tell it how long an entry lives, and `tracking` asks it for each pack
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 
 import attrs
 
 from svcsim.addr import format_address
 from svcsim.clock import SECOND, Clock, Timer
 from svcsim.conntrack_index import BucketIndex, SourceIndex
-from svcsim.errors import ConfigError, ExistsError
+from svcsim.errors import ExistsError
 from svcsim.packet import ConnTuple, Proto
 from svcsim.rng import Streams
 from svcsim.sysctl import Sysctl, Sysctls
@@ -32,6 +31,7 @@ _MERGEABLE = frozenset({Proto.UDP, Proto.UDPLITE, Proto.GRE})
 #: How long the half-inserted loser of a clash lives: until its reply, or this.
 _CLASH_LIFETIME = SECOND
 
+_NAMES = {int(proto): proto.name.lower() for proto in Proto}
 _PREFIX = "net.netfilter.nf_conntrack_"
 _MAX, _COUNT, _BUCKETS, _ACCT = (_PREFIX + name for name in ("max", "count", "buckets", "acct"))
 _PARAMETERS = [
@@ -118,7 +118,7 @@ class Conn:
     """
     One connection: *orig* is the tuple of its first packet, *reply* the one that answers are expected to have.
 
-    Without NAT the two are each other's opposite; NAT lives in *reply* alone. *lifetime* is the timeout, in nanoseconds,
+    Without NAT the two are each other's opposite; NAT lives in *reply* alone. *lifetime* is the time-out in nanoseconds
     that starts with confirmation; from then on *timer* runs. *counters* are packets and bytes of either direction, kept
     only if accounting was on when the connection was made.
     """
@@ -151,7 +151,8 @@ class Conn:
         return self.lifetime if timer is None or timer.deadline is None else max(0, timer.deadline - now)
 
     def __str__(self) -> str:
-        name = Proto(self.proto).name.lower() if self.proto in Proto else f"protocol {self.proto}"
+        proto = self.orig[1]
+        name = _NAMES.get(proto, f"protocol {proto}")
         ends = (f"{_end(t, 2)} > {_end(t, 3)}" for t in (self.orig, self.reply))
         return f"{name} {' answered by '.join(ends)}"
 
@@ -210,14 +211,14 @@ class Conntrack:
         sysctls.declare(_PARAMETERS)
         sysctls.on_write(_BUCKETS, self._resized)
 
-    # -- asking -------------------------------------------------------------------------------------------------------
+    # -- asking --------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Conn]:
         """The confirmed connections, oldest first; the half-inserted losers of clashes are not shown."""
-        return iter([conn for conn, is_reply in self._table.values() if not is_reply])
+        return iter([conn for conn, is_reply in self._table.values() if not is_reply or conn.orig == conn.reply])
 
     def is_taken(self, tuple: ConnTuple, conn: Conn) -> bool:
         """Whether another flow than *conn*'s is found by *tuple*; one of the same original tuple is the same flow."""
@@ -237,7 +238,7 @@ class Conntrack:
                     index.add(conn.orig, conn)
         return index.of(tuple)
 
-    # -- the life of a connection -------------------------------------------------------------------------------------
+    # -- the life of a connection --------------------------------------------------------------------------------------
 
     def create(self, orig: ConnTuple, reply: ConnTuple) -> Conn | None:
         """Make a connection, which is not in the table until it is confirmed; None if the table is full."""
@@ -293,7 +294,7 @@ class Conntrack:
         if timer is None:
             return
         timer.cancel()
-        timer.function = _nothing  # its place in the clock's queue shall not keep the connection alive
+        timer.function, timer.arguments = _nothing, ()  # its place in the clock's queue shall not keep *conn* alive
         table = self._table
         for tuple in (conn.orig, conn.reply):
             found = table.get(tuple)
@@ -324,14 +325,14 @@ class Conntrack:
             self.delete(conn)
         return len(doomed)
 
-    # -- inside -------------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     def _enter(self, conn: Conn) -> None:
         """Put *conn* where answers find it, and start its time."""
         self._table[conn.reply] = (conn, True)
         conn.status |= _CONFIRMED
         clock = self.clock
-        conn.timer = clock.call_at(clock.now + conn.lifetime, partial(self.delete, conn))
+        conn.timer = clock.call_at(clock.now + conn.lifetime, self.delete, conn)
         self._set_count(self._count + 1)
         if self._sources is not None and conn.status & Status.SRC_NAT_DONE:
             self._sources.add(conn.orig, conn)
@@ -364,7 +365,7 @@ class Conntrack:
         return None
 
     def _make_room(self, tuple: ConnTuple) -> bool:
-        """The table is full: forget what is not ASSURED in the first of eight buckets, from *tuple*'s own on, that has any."""
+        """The table is full: forget what is not ASSURED in the first of the nearest eight buckets that has any."""
         buckets = self._buckets
         if buckets is None:  # made when first needed: most tables are never full
             key = self._streams["conntrack hash"].u64()

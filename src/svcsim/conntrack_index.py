@@ -82,7 +82,7 @@ class BucketIndex(Generic[T]):
                 del self._buckets[bucket]
 
     def first_with(self, tuple: ConnTuple, wanted: Callable[[T], bool]) -> list[T]:
-        """All *wanted* items of the first bucket that has any, looking through `RANGE` of them from *tuple*'s own on."""
+        """All *wanted* items of the first bucket that has any, among `RANGE` of them from *tuple*'s own on."""
         start = self._bucket(tuple)
         for bucket in range(start, start + self.RANGE):
             items = [item for item in self._buckets.get(bucket % self._size, ()) if wanted(item)]

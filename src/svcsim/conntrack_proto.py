@@ -6,6 +6,8 @@ Behaviour of: nf_conntrack_proto_udp, _icmp, _icmpv6, _gre and _generic.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from svcsim.addr import Family
 from svcsim.clock import SECOND
 from svcsim.conntrack import Conn, Conntrack, Status
@@ -26,7 +28,7 @@ _QUESTIONS = {Proto.ICMP: frozenset({8, 13, 15, 17}), Proto.ICMPV6: frozenset({1
 class UdpTracker(Tracker):
     """The tracker of UDP: a flow that lasts is ASSURED and lives longer."""
 
-    PARAMETERS = {"udp_timeout": 30, "udp_timeout_stream": 120}
+    PARAMETERS: ClassVar[dict[str, int]] = {"udp_timeout": 30, "udp_timeout_stream": 120}
 
     def read_parameters(self) -> None:
         """Take over what the parameters say now."""
@@ -56,17 +58,20 @@ class UdpTracker(Tracker):
 
 
 class UdpLiteTracker(UdpTracker):
-    """The tracker of UDP-Lite, whose header is not looked into beyond its ports."""
+    """The tracker of UDP-Lite, whose header is the start of the payload here."""
 
     def track(self, conn: Conn, is_reply: bool, header: Header | None, payload: bytes, length: int) -> Outcome:
-        """Judge a datagram by its length alone."""
-        return self.renew(conn, is_reply, length) if len(payload) >= 8 else Outcome.INVALID
+        """Judge a datagram: its checksum is never left out, and covers the header at least."""
+        coverage, checksum = int.from_bytes(payload[4:6]), int.from_bytes(payload[6:8])
+        if len(payload) < 8 or not checksum or (coverage and not 8 <= coverage <= len(payload)):
+            return Outcome.INVALID
+        return self.renew(conn, is_reply, length)
 
 
 class IcmpTracker(Tracker):
     """The tracker of ICMP, or with *family* IPv6 of ICMPv6: questions and their answers."""
 
-    PARAMETERS = {"icmp_timeout": 30, "icmpv6_timeout": 30}
+    PARAMETERS: ClassVar[dict[str, int]] = {"icmp_timeout": 30, "icmpv6_timeout": 30}
 
     def __init__(self, table: Conntrack, family: Family) -> None:
         self._parameter = "icmp_timeout" if family is Family.IPV4 else "icmpv6_timeout"
@@ -88,7 +93,7 @@ class IcmpTracker(Tracker):
 class GreTracker(Tracker):
     """The tracker of GRE."""
 
-    PARAMETERS = {"gre_timeout": 30, "gre_timeout_stream": 180}
+    PARAMETERS: ClassVar[dict[str, int]] = {"gre_timeout": 30, "gre_timeout_stream": 180}
 
     def read_parameters(self) -> None:
         """Take over what the parameters say now."""
@@ -107,7 +112,7 @@ class GreTracker(Tracker):
 class GenericTracker(Tracker):
     """The tracker of whatever has none of its own: addresses and time, nothing more."""
 
-    PARAMETERS = {"generic_timeout": 600}
+    PARAMETERS: ClassVar[dict[str, int]] = {"generic_timeout": 600}
 
     def read_parameters(self) -> None:
         """Take over what the parameters say now."""

@@ -8,6 +8,7 @@ chunks are judged in order; one that does not fit makes the packet INVALID.
 from __future__ import annotations
 
 import enum
+from typing import ClassVar
 
 import attrs
 
@@ -36,7 +37,9 @@ class SctpPhase(enum.IntEnum):
 NO, CL, CW, CE, ES, SS, SR, SA, HS, IV = SctpPhase
 
 # Chunk types (RFC 9260, 3.2).
-DATA, INIT, INIT_ACK, _, HEARTBEAT, HEARTBEAT_ACK, ABORT, SHUTDOWN, SHUTDOWN_ACK, ERROR, COOKIE_ECHO, COOKIE_ACK = range(12)
+DATA, INIT, INIT_ACK, _, HEARTBEAT, HEARTBEAT_ACK, ABORT, SHUTDOWN, SHUTDOWN_ACK, ERROR, COOKIE_ECHO, COOKIE_ACK = (
+    range(12)
+)
 SHUTDOWN_COMPLETE = 14
 
 #: What becomes of an association: [in reply direction][chunk type][phase it is in]; other chunks change nothing.
@@ -139,7 +142,7 @@ def _chunks(data: bytes) -> list[_Chunk] | None:
 class SctpTracker(Tracker):
     """The tracker of SCTP."""
 
-    PARAMETERS = dict(_PARAMETERS.values())
+    PARAMETERS: ClassVar[dict[str, int]] = dict(_PARAMETERS.values())
 
     def read_parameters(self) -> None:
         """Take over what the parameters say now."""

@@ -8,6 +8,7 @@ Behaviour of: nf_conntrack_proto_tcp; window rules after van Rooij, "Real statef
 from __future__ import annotations
 
 import enum
+from typing import ClassVar
 
 import attrs
 
@@ -132,7 +133,7 @@ class TcpState(ConnState):
 class TcpTracker(Tracker):
     """The tracker of TCP."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar[dict[str, int]] = {
         "tcp_loose": 1,
         "tcp_be_liberal": 0,
         "tcp_ignore_invalid_rst": 0,
@@ -282,7 +283,7 @@ class TcpTracker(Tracker):
         if state.phase is SS and kind == ACK and is_reply:
             windows.last_ack = header.ack
 
-    # -- resets ---------------------------------------------------------------------------------------------------------
+    # -- resets --------------------------------------------------------------------------------------------------------
 
     def _judge_reset(self, conn: Conn, state: TcpState, is_reply: bool, header: Tcp) -> tuple[TcpPhase, bool] | None:
         """The phase after a reset and whether its window is still to be checked; None if the reset is invalid."""
@@ -310,7 +311,7 @@ class TcpTracker(Tracker):
         return new, True
 
     def _note_invalid(self, conn: Conn, windows: TcpWindows, is_reply: bool, kind: int) -> None:
-        """FIN or RST out of window from one side and then the other: the entry is out of step and shall not live long."""
+        """FIN or RST out of window from one side, then from the other: the entry is out of step and shall go soon."""
         if kind not in (FIN, RST) or not conn.status & _ASSURED:
             return
         if windows.last_is_reply == is_reply or windows.last_kind not in (FIN, RST):
@@ -320,7 +321,7 @@ class TcpTracker(Tracker):
         if conn.remaining(self._clock.now) > max(self._unacknowledged, _SOON):
             self._table.refresh(conn, self._unacknowledged)
 
-    # -- what a good segment does to the entry --------------------------------------------------------------------------
+    # -- what a good segment does to the entry -------------------------------------------------------------------------
 
     def _settle(
         self, conn: Conn, state: TcpState, old: TcpPhase, new: TcpPhase, is_reply: bool, kind: int, length: int

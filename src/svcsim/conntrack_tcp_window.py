@@ -1,7 +1,7 @@
 """
 What either side of a TCP connection may send, judged from the middle.
 
-Behaviour of: tcp_in_window. Sequence numbers are 32 bits wide and wrap; *a* lies before *b* if the way up from *a* to *b*
+Behaviour of: tcp_in_window. Sequence numbers have 32 bits and wrap: *a* lies before *b* if the way up from *a* to *b*
 is the shorter one.
 """
 
@@ -143,9 +143,7 @@ def _open(sender: TcpSide, receiver: TcpSide, is_reply: bool, header: Tcp, end: 
         sender.scale = receiver.scale = 0
 
 
-def fit(
-    windows: TcpWindows, is_reply: bool, header: Tcp, size: int, phase: int, pure_ack: bool, liberal: bool
-) -> Fit:
+def fit(windows: TcpWindows, is_reply: bool, header: Tcp, size: int, phase: int, pure_ack: bool, liberal: bool) -> Fit:
     """
     Judge a segment of *size* bytes of data and learn from it; *phase* is the connection's before it.
 

@@ -1,12 +1,13 @@
 """
 Putting fragments together again, as a host does that tracks connections.
 
-Behaviour of: nf_defrag_ipv4 and nf_defrag_ipv6 over inet_fragment. Fragments of one datagram are held until it is whole;
+Behaviour of: nf_defrag_ipv4 and nf_defrag_ipv6 over inet_fragment. Fragments of a datagram are held until it is whole;
 one that overlaps another costs the whole datagram (RFC 5722), a repeated one is left out.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
 import attrs
@@ -44,13 +45,32 @@ class Whole:
 
 @attrs.define(eq=False)
 class _Queue:
-    """The fragments of one datagram by offset in bytes; *total* is known when the last one is here."""
+    """The fragments of one datagram: *pieces* by offset, and *runs* of them, sorted; *ended* if the last is here."""
 
     timer: Timer
-    pieces: dict[int, Packet] = attrs.field(factory=dict)
+    pieces: dict[int, bytes] = attrs.field(factory=dict)
+    runs: list[list[int]] = attrs.field(factory=list)  # [start, end] each
+    first: Packet | None = None
     end: int = 0
     ended: bool = False
-    held: int = 0
+    carried: int = 0
+    largest: int = 0
+    largest_unfragmentable: int = 0  # of those whose sender did not want them fragmented
+
+    def place(self, start: int, end: int) -> bool | None:
+        """Find room for bytes: True if there is, False if they are here already, None if they overlap others."""
+        runs = self.runs
+        at = bisect_right(runs, [start, _LARGEST + 1])  # runs[at] is the first one that starts behind *start*
+        before, behind = runs[at - 1] if at else None, runs[at] if at < len(runs) else None
+        if before is not None and start < before[1]:
+            return False if end <= before[1] else None
+        if behind is not None and behind[0] < end:
+            return None
+        if before is not None and behind is None and before[1] == start:
+            before[1] = end
+        else:
+            runs.insert(at, [start, end])
+        return True
 
 
 class Defragmenter:
@@ -86,62 +106,46 @@ class Defragmenter:
             if self._held >= self._sysctls[self._limit]:
                 return None
             lifetime = self._sysctls[self._time] * SECOND
-            queue = self._queues[key] = _Queue(self._clock.call_after(lifetime, lambda: self._forget(key)))
+            queue = self._queues[key] = _Queue(self._clock.call_after(lifetime, self._forget, key))
         start = fragment.fragment_offset * 8
-        size = _size(fragment)
-        if not fragment.more_fragments:
-            consistent = start + size >= queue.end and not (queue.ended and start + size != queue.end)
-            queue.ended = True
+        data = _carried(fragment)
+        if fragment.more_fragments:
+            data = data[: len(data) & ~7]
+            consistent = not (queue.ended and start + len(data) > queue.end)
         else:
-            size &= ~7
-            consistent = not (queue.ended and start + size > queue.end)
-        end = start + size
-        if not consistent or size == 0 or end > _LARGEST or self._overlaps(queue, start, end):
+            consistent = start + len(data) >= queue.end and not (queue.ended and start + len(data) != queue.end)
+            queue.ended = True
+        end = start + len(data)
+        room = queue.place(start, end) if consistent and data and end <= _LARGEST else None
+        if room is None:
             self._forget(key)
             return None
-        queue.end = max(queue.end, end)
-        if start not in queue.pieces and not self._repeats(queue, start, end):
-            queue.pieces[start] = fragment
-            cost = size + _OVERHEAD
-            queue.held += cost
-            self._held += cost
-        if not queue.ended or sum(_size(piece) for piece in queue.pieces.values()) < queue.end:
+        if room:
+            self._hold(queue, fragment, start, data)
+        if not queue.ended or queue.carried < queue.end:
             return None
         self._forget(key)
         try:
-            return _join(queue.pieces, queue.end)
+            return _join(queue)
         except PacketError:
             return None  # together they are no packet, or one too long
 
-    @staticmethod
-    def _repeats(queue: _Queue, start: int, end: int) -> bool:
-        """Whether these bytes are here already, in one run of fragments."""
-        reached = start
-        for at in sorted(queue.pieces):
-            if at <= reached < at + _size(queue.pieces[at]):
-                reached = at + _size(queue.pieces[at])
-        return reached >= end
-
-    @classmethod
-    def _overlaps(cls, queue: _Queue, start: int, end: int) -> bool:
-        """Whether some of these bytes are here already, but not all."""
-        touched = any(at < end and start < at + _size(piece) for at, piece in queue.pieces.items())
-        return touched and not cls._repeats(queue, start, end)
+    def _hold(self, queue: _Queue, fragment: Packet, start: int, data: bytes) -> None:
+        queue.pieces[start] = data
+        queue.carried += len(data)
+        queue.end = max(queue.end, start + len(data))
+        queue.largest = max(queue.largest, fragment.length)
+        if start == 0:
+            queue.first = fragment
+        if fragment.dont_fragment:
+            queue.largest_unfragmentable = max(queue.largest_unfragmentable, fragment.length)
+        self._held += len(data) + _OVERHEAD
 
     def _forget(self, key: tuple[Any, ...]) -> None:
         queue = self._queues.pop(key, None)
         if queue is not None:
             queue.timer.cancel()
-            self._held -= queue.held
-
-
-def _size(fragment: Packet) -> int:
-    """The bytes of the datagram that a fragment carries: all behind the IP header, IPv6 all behind the fragment header."""
-    header = fragment.header
-    size = len(fragment.payload) + (header.size if header is not None else 0)
-    if fragment.family is Family.IPV6:
-        size += len(fragment.options) - _fragment_header_end(fragment)
-    return size
+            self._held -= queue.carried + _OVERHEAD * len(queue.pieces)
 
 
 def _fragment_header_end(fragment: Packet) -> int:
@@ -154,26 +158,32 @@ def _fragment_header_end(fragment: Packet) -> int:
     return at + 8
 
 
-def _join(pieces: dict[int, Packet], end: int) -> Whole:
-    """The datagram of fragments that leave no gap up to *end*."""
-    first = pieces[0]
-    largest = max(piece.length for piece in pieces.values())
-    data = b"".join(_carried(pieces[at]) for at in sorted(pieces))
-    assert len(data) == end
-    if first.family is Family.IPV4:
-        whole_df = max((p.length for p in pieces.values() if p.dont_fragment), default=0) == largest
-        head = first.rewritten(
-            header=None, sport=0, dport=0, payload=data, checksum=None, fragment_offset=0, more_fragments=False
-        )
-        return Whole(decode(encode(head.rewritten(dont_fragment=whole_df))), largest)
-    return Whole(decode(encode(_without_fragment_header(first, data))), largest)
-
-
 def _carried(fragment: Packet) -> bytes:
+    """The bytes of the datagram that a fragment carries: what follows the IP header, or the IPv6 fragment header."""
     raw = encode(fragment)
     if fragment.family is Family.IPV4:
         return raw[20 + len(fragment.options) :]
     return raw[40 + _fragment_header_end(fragment) :]
+
+
+def _join(queue: _Queue) -> Whole:
+    """The datagram of fragments that leave no gap."""
+    first = queue.first
+    assert first is not None
+    data = b"".join(queue.pieces[at] for at in sorted(queue.pieces))
+    if first.family is Family.IPV6:
+        return Whole(decode(encode(_without_fragment_header(first, data))), queue.largest)
+    whole = first.rewritten(
+        header=None,
+        sport=0,
+        dport=0,
+        payload=data,
+        checksum=None,
+        fragment_offset=0,
+        more_fragments=False,
+        dont_fragment=queue.largest_unfragmentable == queue.largest,
+    )
+    return Whole(decode(encode(whole)), queue.largest)
 
 
 def _without_fragment_header(first: Packet, data: bytes) -> Packet:

@@ -77,16 +77,16 @@ class Devices:
         loopback = Device("lo", 1, "loopback", mtu=65536)
         loopback.addresses.append(DeviceAddress(Family.IPV4, 0x7F000001, 8, "host"))
         loopback.addresses.append(DeviceAddress(Family.IPV6, 1, 128, "host"))
-        self._by_name: dict[str, Device] = {"lo": loopback}
+        self.by_name: dict[str, Device] = {"lo": loopback}
         self._next_index = 2
 
     def add(self, name: str, kind: str = "tun", *, mtu: int = 1500, up: bool = True) -> Device:
         """Make a device."""
         if not 0 < len(name) <= NAME_LENGTH or "/" in name or any(c.isspace() for c in name) or name in (".", ".."):
             raise ConfigError(f"not a device name (1 to {NAME_LENGTH} characters): {name!r}")
-        if name in self._by_name:
+        if name in self.by_name:
             raise ExistsError("RTNETLINK answers: File exists", exit_code=2)
-        device = self._by_name[name] = Device(name, self._next_index, kind, mtu, up)
+        device = self.by_name[name] = Device(name, self._next_index, kind, mtu, up)
         self._next_index += 1
         return device
 
@@ -95,25 +95,25 @@ class Devices:
         device = self[name]
         if device.kind == "loopback":
             raise ConfigError("RTNETLINK answers: Operation not supported", exit_code=2)
-        del self._by_name[name]
+        del self.by_name[name]
         return device
 
     def get(self, name: str) -> Device | None:
         """The device of this name, if there is one."""
-        return self._by_name.get(name)
+        return self.by_name.get(name)
 
     def __getitem__(self, name: str) -> Device:
-        device = self._by_name.get(name)
+        device = self.by_name.get(name)
         if device is None:
             raise MissingError(f'Cannot find device "{name}"')
         return device
 
     def __contains__(self, name: str) -> bool:
-        return name in self._by_name
+        return name in self.by_name
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
+        return iter(self.by_name)
 
     def values(self) -> Iterator[Device]:
         """The devices in the order of their indices."""
-        return iter(self._by_name.values())
+        return iter(self.by_name.values())

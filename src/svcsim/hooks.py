@@ -74,6 +74,9 @@ class Verdict(enum.Enum):
     STOLEN = 2
 
 
+_ACCEPT = Verdict.ACCEPT
+
+
 class CtInfo(enum.Enum):
     """How a packet stands to its connection; the values are only names."""
 
@@ -92,6 +95,9 @@ class CtInfo(enum.Enum):
     def __init__(self, _: str) -> None:
         self.is_reply = self.name.endswith("_REPLY")
         self.state = self.name.removesuffix("_REPLY")
+
+
+_INVALID = CtInfo.INVALID
 
 
 @attrs.define(eq=False, init=False)
@@ -151,7 +157,7 @@ class Skb:
         self.indev = indev
         self.route = None
         self.ct = None
-        self.ctinfo = CtInfo.INVALID
+        self.ctinfo = _INVALID
         self.ipvs_property = False
         self.largest_fragment = 0
         self.owner = None
@@ -161,6 +167,12 @@ class Skb:
     def tuple(self) -> ConnTuple:
         """The packet's own tuple, as it stands now."""
         return (self.family, self.proto, self.src, self.dst, self.sport, self.dport)
+
+    def become(self, packet: Packet) -> None:
+        """Be *packet* from now on, which this one completed; where it came from and its mark stay."""
+        mark, route, owner = self.mark, self.route, self.owner
+        Skb.__init__(self, packet, self.indev, self.trace)
+        self.mark, self.route, self.owner = mark, route, owner
 
     def set_source(self, address: int, port: int) -> None:
         """Write a new source address and port (ICMP: id); an explicit transport checksum follows."""
@@ -253,7 +265,7 @@ class Hooks:
     """
 
     def __init__(self) -> None:
-        self._entries: tuple[tuple[HookEntry, ...], ...] = ((),) * len(Hook)
+        self.entries: tuple[tuple[HookEntry, ...], ...] = ((),) * len(Hook)  # by hook, in the order of asking
 
     def register(self, *entries: HookEntry) -> None:
         """Hang *entries* in their places; among equal priorities the newest comes first."""
@@ -269,21 +281,21 @@ class Hooks:
 
     def at(self, hook: Hook) -> tuple[HookEntry, ...]:
         """The entries of *hook* in the order in which they are asked."""
-        return self._entries[hook]
+        return self.entries[hook]
 
     def _set(self, hook: Hook, entries: tuple[HookEntry, ...]) -> None:
-        self._entries = (*self._entries[:hook], entries, *self._entries[hook + 1 :])
+        self.entries = (*self.entries[:hook], entries, *self.entries[hook + 1 :])
 
     def run(self, skb: Skb, state: HookState) -> Verdict:
         """Ask everything at *state*'s hook; the first verdict but ACCEPT decides."""
         trace = skb.trace
-        for entry in self._entries[state.hook]:
+        for entry in self.entries[state.hook]:
             verdict = entry.function(skb, state)
             if trace is not None:
                 trace.append(Stage(state.hook, entry.name, verdict))
-            if verdict is not Verdict.ACCEPT:
+            if verdict is not _ACCEPT:
                 return verdict
-        return Verdict.ACCEPT
+        return _ACCEPT
 
 
 class Host(Protocol):
@@ -298,7 +310,7 @@ class Host(Protocol):
     conntrack: Conntrack
     tracking: dict[Family, Tracking]
 
-    def transmit(self, skb: Skb, route: Route) -> None:
+    def transmit(self, skb: Skb, route: Route) -> Verdict:
         """Send *skb* by *route*, from the start of LOCAL_OUT on: for what a hook function takes over (STOLEN)."""
 
     def reroute(self, skb: Skb, state: HookState) -> bool:

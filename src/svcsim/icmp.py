@@ -37,7 +37,7 @@ def error_about(skb: Skb, type: int, code: int, rest: int, source: int) -> Packe
     quote = encode(quoted)[: _LONGEST[family] - header - 8]
     return Packet(
         family=family,
-        proto=Proto.ICMP if family is Family.IPV4 else Proto.ICMPV6,
+        proto=int(Proto.ICMP if family is Family.IPV4 else Proto.ICMPV6),
         src=source,
         dst=skb.src,
         header=Icmp(type, code, rest),
@@ -83,7 +83,7 @@ def reset_of(skb: Skb, *, tos: int = 0) -> Packet | None:
         syn, fin = bool(header.flags & TcpFlags.SYN), bool(header.flags & TcpFlags.FIN)
         taken = header.seq + syn + fin + len(skb.payload)
         answer = Tcp(ack=taken & 0xFFFFFFFF, flags=int(TcpFlags.RST | TcpFlags.ACK), window=0)
-    return Packet(skb.family, Proto.TCP, skb.dst, skb.src, skb.dport, skb.sport, answer, tos=tos)
+    return Packet(skb.family, skb.proto, skb.dst, skb.src, skb.dport, skb.sport, answer, tos=tos)
 
 
 def echo_reply(skb: Skb) -> Packet | None:

@@ -51,6 +51,8 @@ DEVICE_PARAMETERS = {
 #: Of those, what changes nothing here: there is no neighbour resolution.
 _NOT_MODELLED = {"arp_ignore", "arp_announce", "accept_ra", "accept_dad", "accept_redirects", "log_martians"}
 
+#: More decisions than this are forgotten at once rather than kept.
+_CACHE_SIZE = 1 << 16
 _ALL_HOSTS = {Family.IPV4: 0xE0000001, Family.IPV6: 0xFF02 << 112 | 1}
 
 
@@ -107,6 +109,8 @@ class Ingress:
         self.family, self.routing, self.sysctls, self.clock = family, routing, sysctls, clock
         self.errors = Limiter(clock, burst=5, interval=SECOND)  # ip_rt_error_burst, ip_rt_error_cost
         self._inputs: dict[str, _Input] = {}
+        self._decisions: dict[tuple[int, int, int, str], Route | None] = {}
+        self._generation = routing.generation
         self._redirected: dict[int, tuple[int, int]] = {}  # peer: redirects sent, and when the last one was
         for scope in ("all", "default"):
             self.add_device(scope)
@@ -121,7 +125,11 @@ class Ingress:
             parameters.append(Sysctl(f"{base}{name}.{key}", value, maximum=maximum, modelled=key not in _NOT_MODELLED))
         self.sysctls.declare(parameters)
         for parameter in parameters:
-            self.sysctls.on_write(parameter.name, self._inputs.clear)
+            self.sysctls.on_write(parameter.name, self._forget)
+
+    def _forget(self) -> None:
+        self._inputs.clear()
+        self._decisions.clear()
 
     def input_of(self, device: str) -> _Input:
         """The parameters in force for what arrives by *device*."""
@@ -150,7 +158,18 @@ class Ingress:
         return known
 
     def route(self, skb: Skb) -> Route | None:
-        """The routing decision for *skb*, None for a martian."""
+        """The routing decision for *skb*, None for a martian; answers are kept until something changes."""
+        key = (skb.src, skb.dst, skb.mark, skb.indev)
+        decisions = self._decisions
+        if self._generation != self.routing.generation or len(decisions) >= _CACHE_SIZE:
+            decisions.clear()
+            self._generation = self.routing.generation
+        elif key in decisions:
+            return decisions[key]
+        route = decisions[key] = self._decide(skb)
+        return route
+
+    def _decide(self, skb: Skb) -> Route | None:
         if self.family is Family.IPV6:
             return self._route_ipv6(skb)
         src, dst, indev = skb.src, skb.dst, skb.indev

@@ -42,8 +42,8 @@ class NatRange:
     """
     What a rule lets NAT choose from; None leaves an address or a port as it is.
 
-    *base_port* shifts a range of ports instead of scanning it. *random* and *random_fully* start anywhere even where the
-    packet's own port would do. *persistent* gives a client the same address whatever it talks to. *netmap* keeps an
+    *base_port* shifts a range of ports instead of scanning it. *random* and *random_fully* start anywhere even where
+    the packet's own port would do. *persistent* gives a client the same address whatever it talks to. *netmap* keeps an
     address's host bits and takes the rest from *min_addr*, where *max_addr* has the host bits set.
 
     >>> NatRange.of(0x0A020002, 8080).max_port
@@ -119,7 +119,7 @@ class Nat:
         address = current[2] if manip is Manip.SRC else current[3]
         self.set_up(conn, NatRange(address, address), manip)
 
-    # -- choosing a tuple -----------------------------------------------------------------------------------------------
+    # -- choosing a tuple ----------------------------------------------------------------------------------------------
 
     def _used(self, conn: Conn, tuple: ConnTuple) -> bool:
         """Whether answers to *tuple* would find another connection."""
@@ -140,9 +140,12 @@ class Nat:
             if nat_range.min_port is None:
                 if not self._used(conn, chosen):
                     return chosen
-            elif nat_range.base_port is None and _port_in_range(chosen, nat_range, manip):
-                if nat_range.min_port == nat_range.max_port or not self._used(conn, chosen):
-                    return chosen
+            elif (
+                nat_range.base_port is None
+                and _port_in_range(chosen, nat_range, manip)
+                and (nat_range.min_port == nat_range.max_port or not self._used(conn, chosen))
+            ):
+                return chosen
         return self._with_port(conn, chosen, nat_range, manip)
 
     def _mapping_of(self, current: ConnTuple, nat_range: NatRange) -> ConnTuple | None:
@@ -195,7 +198,7 @@ class Nat:
         while True:
             for i in range(attempts):
                 port = lowest + (offset + i & 0xFFFF) % size
-                tuple = (*tuple[:at], port, *tuple[at + 1 :])
+                tuple = _with_key(tuple, at, port)
                 if not self._in_the_way(conn, tuple, attempts - i):
                     return tuple
             if attempts >= size or attempts < _FEWEST_ATTEMPTS:
@@ -231,6 +234,11 @@ class Nat:
         return False
 
 
+def _with_key(tuple: ConnTuple, at: int, key: int) -> ConnTuple:
+    family, proto, src, dst, sport, dport = tuple
+    return (family, proto, src, dst, key, dport) if at == 4 else (family, proto, src, dst, sport, key)
+
+
 def _class_of(port: int) -> tuple[int, int]:
     """The ports that may stand for *port*: a privileged one stays privileged."""
     if port < 512:
@@ -240,20 +248,20 @@ def _class_of(port: int) -> tuple[int, int]:
 
 def _port_in_range(tuple: ConnTuple, nat_range: NatRange, manip: Manip) -> bool:
     proto = tuple[1]
-    assert nat_range.min_port is not None and nat_range.max_port is not None
+    lowest, highest = nat_range.min_port, nat_range.max_port
     if proto in _BY_ID or (manip is Manip.SRC and (proto in _PORTED or proto == Proto.GRE)):
         port = tuple[4]
     elif proto in _PORTED or proto == Proto.GRE:
         port = tuple[5]
     else:
         return True
-    return nat_range.min_port <= port <= nat_range.max_port
+    return lowest is None or highest is None or lowest <= port <= highest
 
 
 def _source_in_range(tuple: ConnTuple, nat_range: NatRange) -> bool:
-    if nat_range.min_addr is not None and nat_range.max_addr is not None:
-        if not nat_range.min_addr <= tuple[2] <= nat_range.max_addr:
-            return False
+    lowest, highest = nat_range.min_addr, nat_range.max_addr
+    if lowest is not None and highest is not None and not lowest <= tuple[2] <= highest:
+        return False
     return nat_range.min_port is None or _port_in_range(tuple, nat_range, Manip.SRC)
 
 

@@ -9,6 +9,7 @@ cut short, or absent (a fragment but the first). Bytes in and out are in `svcsim
 from __future__ import annotations
 
 import enum
+from functools import cached_property
 from typing import Any, Self
 
 import attrs
@@ -192,7 +193,7 @@ class Packet:
     checksum: int | None = None
     header_checksum: int | None = None
 
-    @property
+    @cached_property
     def length(self) -> int:
         """The total length in bytes, from the first byte of the IP header."""
         header = self.header
@@ -204,6 +205,7 @@ class Packet:
         twin: Packet = _new(Packet)
         fields = twin.__dict__
         fields.update(self.__dict__)
+        fields.pop("length", None)
         fields.update(changes)
         return twin
 
@@ -278,7 +280,7 @@ class Packet:
         unknown = ip.keys() - _IP_FIELDS
         if unknown:
             raise PacketError(f"no such field of an IP header: {', '.join(sorted(unknown))}")
-        return cls(family, proto, source, target, sport, dport, header, payload, **ip)
+        return cls(family, int(proto), source, target, sport, dport, header, payload, **ip)
 
     def __str__(self) -> str:
         ends = [format_address(self.family, a) for a in (self.src, self.dst)]

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcsim.addr import Family
-from svcsim.conntrack import Conn, Status, opposite
+from svcsim.checksum import internet
+from svcsim.conntrack import Status, opposite
 from svcsim.conntrack_proto import trackers_of
 from svcsim.conntrack_tcp import TcpPhase, TcpState
 from svcsim.conntrack_tracker import Outcome
@@ -23,7 +24,7 @@ from svcsim.translation import TableWalk, Translation
 from svcsim.wire import decode_quote
 
 if TYPE_CHECKING:
-    from svcsim.hooks import Host, HookState
+    from svcsim.hooks import HookState, Host
 
 __all__ = ["Tracking"]
 
@@ -39,7 +40,7 @@ _ERRORS = {Family.IPV4: frozenset({3, 4, 5, 11, 12}), Family.IPV6: frozenset(ran
 _HIGHEST_ICMP_TYPE = 18
 #: Neighbour, router and multicast discovery are not connections.
 _UNTRACKED_ICMPV6 = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
-_ICMPV6_REDIRECT, _REDIRECTED_HEADER = 137, 4
+_ICMPV6_REDIRECT, _REDIRECTED_HEADER, _UNFORWARDED = 137, 4, 255
 #: Behind an ICMPv6 redirect's two addresses come its options; one of them quotes the packet.
 _REDIRECT_OPTIONS, _OPTION_HEADER = 32, 8
 _NEEDS_PORTS = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE})
@@ -71,7 +72,7 @@ class Tracking:
         )
         self._enabled = False
 
-    # -- switching on and off -------------------------------------------------------------------------------------------
+    # -- switching on and off ------------------------------------------------------------------------------------------
 
     @property
     def enabled(self) -> bool:
@@ -100,7 +101,7 @@ class Tracking:
         """Ask *walk* how to translate new connections; of several tables the newest is asked first."""
         self._translation.add_table(walk)
 
-    # -- what targets and IPVS call -------------------------------------------------------------------------------------
+    # -- what targets and IPVS call ------------------------------------------------------------------------------------
 
     def setup_nat(self, skb: Skb, nat_range: NatRange, manip: Manip) -> Verdict:
         """Map one end of *skb*'s connection into *nat_range*: SNAT, DNAT, NETMAP."""
@@ -134,7 +135,7 @@ class Tracking:
             )
         )
 
-    # -- hook functions -------------------------------------------------------------------------------------------------
+    # -- hook functions ------------------------------------------------------------------------------------------------
 
     def _defragment(self, skb: Skb, state: HookState) -> Verdict:
         """Hold fragments back until their datagram is whole, and go on with that."""
@@ -174,10 +175,7 @@ class Tracking:
                 ctinfo = NEW
             else:
                 conn, is_reply = found
-                if is_reply:
-                    ctinfo = ESTABLISHED_REPLY
-                else:
-                    ctinfo = ESTABLISHED if conn.status & _SEEN_REPLY else NEW
+                ctinfo = ESTABLISHED_REPLY if is_reply else ESTABLISHED if conn.status & _SEEN_REPLY else NEW
             outcome = tracker.track(conn, is_reply, header, skb.payload, skb.length)
             if outcome is FITS:
                 break
@@ -204,7 +202,7 @@ class Tracking:
         skb.ct = kept
         return ACCEPT
 
-    # -- packets that need a closer look --------------------------------------------------------------------------------
+    # -- packets that need a closer look -------------------------------------------------------------------------------
 
     def _examine(self, skb: Skb, state: HookState) -> ConnTuple | None:
         """The tuple of *skb*; None if it has none that could be looked up, and then its place is settled already."""
@@ -212,11 +210,11 @@ class Tracking:
         if skb.original.fragment_offset or (proto != self._icmp and proto in (Proto.ICMP, Proto.ICMPV6)):
             self._invalid(skb)
             return None
-        if skb.checksum is not None and self._is_wrong(skb, state):
+        if proto == self._icmp:
+            return self._examine_icmp(skb, state)
+        if self._is_wrong(skb, state):
             self._invalid(skb)
             return None
-        if proto == self._icmp:
-            return self._examine_icmp(skb)
         tuple = tuple_of(skb.original, skb)
         if tuple is None:
             self._invalid(skb)
@@ -226,35 +224,32 @@ class Tracking:
         """Whether *skb*'s checksum gives it away; it is looked at where packets come in, if at all."""
         if state.hook is not Hook.PRE_ROUTING or not self._sysctls[_CHECKSUM]:
             return False
-        return skb.checksum != 0 or skb.proto != Proto.UDP
+        if skb.proto == Proto.UDPLITE:
+            return _lite_is_wrong(skb)
+        return skb.checksum is not None and (skb.checksum != 0 or skb.proto != Proto.UDP)
 
-    def _examine_icmp(self, skb: Skb) -> ConnTuple | None:
+    def _examine_icmp(self, skb: Skb, state: HookState) -> ConnTuple | None:
         """Relate an error to the connection that it is about; any other message has its own tuple."""
         header = skb.header
-        if not isinstance(header, Icmp):
-            self._table.statistics.error += 1
-            self._invalid(skb)
-            return None
-        type = header.type
         quote: bytes | None = None
-        if self._family is Family.IPV4:
-            if type > _HIGHEST_ICMP_TYPE:
-                self._invalid(skb)
+        known = isinstance(header, Icmp) and not self._is_wrong(skb, state)
+        if isinstance(header, Icmp) and known:
+            type = header.type
+            if type in self._errors:
+                quote = skb.payload
+            elif self._family is Family.IPV4:
+                known = type <= _HIGHEST_ICMP_TYPE
+            elif type in _UNTRACKED_ICMPV6:
+                self.untrack(skb)
                 return None
-        elif type in _UNTRACKED_ICMPV6:
-            self.untrack(skb)
-            return None
-        elif type == _ICMPV6_REDIRECT:
-            options = skb.payload[_REDIRECT_OPTIONS:]
-            if options[:1] == bytes([_REDIRECTED_HEADER]) and options[1:2] > b"\0":
-                quote = options[_OPTION_HEADER:]
-        if type in self._errors:
-            quote = skb.payload
-        if quote is None:
+            elif type == _ICMPV6_REDIRECT:
+                known = skb.ttl == _UNFORWARDED
+                quote = _redirected(skb.payload)
+        if known and quote is None:
             return skb.tuple()
-        if not self._relate(skb, quote):
+        if not known or quote is None or not self._relate(skb, quote):
             self._table.statistics.error += 1
-            self._invalid(skb)
+            self._refuse(skb)
         return None
 
     def _relate(self, skb: Skb, quote: bytes) -> bool:
@@ -279,6 +274,10 @@ class Tracking:
     def _invalid(self, skb: Skb) -> Verdict:
         """Let *skb* go on without a connection."""
         self._table.statistics.invalid += 1
+        return self._refuse(skb)
+
+    @staticmethod
+    def _refuse(skb: Skb) -> Verdict:
         skb.ctinfo = INVALID
         if skb.trace is not None:
             skb.trace.append(Tracked(INVALID, None))
@@ -289,6 +288,22 @@ class Tracking:
         if skb.trace is not None:
             skb.trace.append(Dropped("nf_conntrack: table full, dropping packet"))
         return DROP
+
+
+def _redirected(payload: bytes) -> bytes | None:
+    """The packet that an ICMPv6 redirect is about, if it says so in the first of its options."""
+    options = payload[_REDIRECT_OPTIONS:]
+    if len(options) < 2 or options[0] != _REDIRECTED_HEADER or options[1] == 0:
+        return None
+    return options[_OPTION_HEADER:]
+
+
+def _lite_is_wrong(skb: Skb) -> bool:
+    """Whether a UDP-Lite checksum is wrong; the kernel sums it up as if it were UDP's, so most are."""
+    data = skb.payload
+    covered = int.from_bytes(data[4:6]) or len(data)
+    pseudo = skb.src + skb.dst + Proto.UDP + len(data)
+    return internet(data[:covered], pseudo) not in (0, 0xFFFF)
 
 
 def tuple_of(packet: Packet, skb: Skb | None = None) -> ConnTuple | None:
@@ -317,4 +332,3 @@ def tuple_of(packet: Packet, skb: Skb | None = None) -> ConnTuple | None:
     elif proto in (Proto.ICMP, Proto.ICMPV6):
         return None
     return (packet.family, proto, at.src, at.dst, sport, dport)
-

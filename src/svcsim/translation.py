@@ -1,8 +1,8 @@
 """
 NAT at the hooks: the first packet of a connection asks the rules, every packet is rewritten as its connection says.
 
-Behaviour of: nf_nat_inet_fn, the ICMP error translation of nf_nat_proto, nf_nat_masquerade and nf_nat_redirect. Wherever
-a packet is, what it must look like is the opposite of its connection's other tuple.
+Behaviour of: nf_nat_inet_fn, the ICMP error translation of nf_nat_proto, nf_nat_masquerade and nf_nat_redirect. What a
+packet must look like is always the opposite of its connection's other tuple.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import attrs
-
 from svcsim.addr import Family
+from svcsim.checksum import adjust
 from svcsim.conntrack import Conn, Status
 from svcsim.hooks import CtInfo, Hook, HookEntry, Priority, Skb, Verdict
 from svcsim.nat import Manip, Nat, NatRange
@@ -21,7 +20,7 @@ from svcsim.trace import Dropped, Rewritten
 from svcsim.wire import rewrite_quote
 
 if TYPE_CHECKING:
-    from svcsim.hooks import Host, HookState
+    from svcsim.hooks import HookState, Host
 
 __all__ = ["TableWalk", "Translation"]
 
@@ -67,7 +66,7 @@ class Translation:
             )
         self._walks = (walk, *self._walks)
 
-    # -- hook functions -------------------------------------------------------------------------------------------------
+    # -- hook functions ------------------------------------------------------------------------------------------------
 
     def _destination(self, skb: Skb, state: HookState) -> Verdict:
         """Where packets come in: rewrite what is addressed to a mapping."""
@@ -135,7 +134,7 @@ class Translation:
             return _dropped(skb, f"it was masqueraded on {conn.masqueraded_on}")
         return self._source(skb, state)
 
-    # -- settling a mapping -----------------------------------------------------------------------------------------------
+    # -- settling a mapping --------------------------------------------------------------------------------------------
 
     def _settle(self, skb: Skb, state: HookState, conn: Conn, manip: Manip, done: int) -> Verdict:
         """Ask the nat tables, newest first; where none maps this end, it is bound as it is."""
@@ -170,7 +169,7 @@ class Translation:
         return self.set_up(skb, nat_range.at(address), SRC)
 
     def redirect(self, skb: Skb, state: HookState, nat_range: NatRange) -> Verdict:
-        """Map the destination to this host: the input device's first address, or loopback for what is sent from here."""
+        """Map the destination to this host: the input device's first address, or loopback for what is sent here."""
         if state.hook is Hook.LOCAL_OUT:
             address = _LOOPBACK[self._family]
         else:
@@ -179,7 +178,7 @@ class Translation:
                 return _dropped(skb, f"{state.indev} has no address to redirect to")
         return self.set_up(skb, nat_range.at(address), DST)
 
-    # -- errors about translated packets ----------------------------------------------------------------------------------
+    # -- errors about translated packets -------------------------------------------------------------------------------
 
     def _translate_error(self, skb: Skb, conn: Conn, manip: Manip) -> Verdict:
         """
@@ -250,7 +249,9 @@ def _traced(skb: Skb, other: ConnTuple, rewrite: Callable[[Skb, ConnTuple], None
 def _rewrite_other(skb: Skb, other: ConnTuple, manip: Manip) -> None:
     """Rewrite what is neither TCP nor UDP: ICMP has one id for both ends; most protocols have addresses alone."""
     sport, dport = skb.sport, skb.dport
-    if skb.proto == Proto.SCTP:
+    if skb.proto == Proto.UDPLITE:
+        _rewrite_lite(skb, other, manip)
+    elif skb.proto == Proto.SCTP:
         skb.checksum = None  # computed anew, right or wrong as it was
         sport, dport = other[5], other[4]
     if manip is SRC:
@@ -259,8 +260,18 @@ def _rewrite_other(skb: Skb, other: ConnTuple, manip: Manip) -> None:
         skb.set_destination(other[2], dport)
     if skb.proto in _BY_ID and skb.sport != other[4]:
         skb.set_source(skb.src, other[4])
-    elif skb.proto == Proto.UDPLITE:
-        _rewrite_ports_in_payload(skb, other, manip)
+
+
+def _rewrite_lite(skb: Skb, other: ConnTuple, manip: Manip) -> None:
+    """Write a port into a UDP-Lite header, which is the start of the payload here, and let its checksum follow."""
+    data = skb.payload
+    at, port, old_address, address = (
+        (0, other[5], skb.src, other[3]) if manip is SRC else (2, other[4], skb.dst, other[2])
+    )
+    checksum = adjust(int.from_bytes(data[6:8]), old_address, address)
+    checksum = adjust(checksum, int.from_bytes(data[at : at + 2]), port) or 0xFFFF
+    data = data[:at] + port.to_bytes(2) + data[at + 2 :]
+    skb.payload = data[:6] + checksum.to_bytes(2) + data[8:]
 
 
 def _dropped(skb: Skb, reason: str) -> Verdict:

@@ -60,7 +60,7 @@ def refusal(packet: Packet, event: dict[str, Any]) -> Packet | None:
     kind, code = event.get("type", 3 if four else 1), event.get("code", 3 if four else 4)
     return Packet(
         packet.family,
-        Proto.ICMP if four else Proto.ICMPV6,
+        int(Proto.ICMP if four else Proto.ICMPV6),
         packet.dst,
         packet.src,
         header=Icmp(kind, code),

@@ -144,12 +144,12 @@ def _measure(
     packets: int,
 ) -> LookupCost:
     """Count with the first *packets* connections, which are traced, and take the time of the rest."""
-    rules, probes = 0, node.ipvs.services.probes
+    rules, probes = 0, node.ipvs.table.probes
     for portal, packet in connections[:packets]:
         outcome = node.receive(packet, "cni0", trace=True)
         _check(portal, packet, outcome)
         rules += rules_asked(outcome)
-    probes = node.ipvs.services.probes - probes
+    probes = node.ipvs.table.probes - probes
     rest = [packet for _, packet in connections[packets:]]
     taken = []
     for burst in _bursts(rest, packets):

@@ -130,7 +130,7 @@ class ConnTable:
             conn.older_out = self.outgoing.get(conn.out_key)
             self.outgoing[conn.out_key] = conn
         clock = self.clock
-        conn.timer = Timer(clock, clock.now + conn.timeout, lambda: self._fire(conn))
+        conn.timer = clock.call_at(clock.now + conn.timeout, self._fire, conn)
 
     def touch(self, conn: VsConn) -> None:
         """Start a connection's time anew."""

@@ -70,7 +70,9 @@ class Control(abc.ABC):
         self._trash: list[_Trashed] = []
         self._trash_timer: Timer | None = None
         self._registered: dict[Family, tuple[HookEntry, ...]] = {}
-        self.sysctls.on_write("net.ipv4.vs.secure_tcp", self._secure_tcp_written)
+        self.nat_icmp_send = False
+        self.sysctls.on_write("net.ipv4.vs.secure_tcp", self._parameters_written)
+        self.sysctls.on_write("net.ipv4.vs.nat_icmp_send", self._parameters_written)
 
     @abc.abstractmethod
     def entries(self) -> tuple[HookEntry, ...]:
@@ -359,5 +361,7 @@ class Control(abc.ABC):
             for destination in service.destinations:
                 destination.stats.estimate(periods)
 
-    def _secure_tcp_written(self) -> None:
+    def _parameters_written(self) -> None:
+        """Keep at hand what is looked at for every packet."""
+        self.nat_icmp_send = bool(self.sysctls["net.ipv4.vs.nat_icmp_send"])
         self.secure_tcp = self.sysctls["net.ipv4.vs.secure_tcp"] == _ON

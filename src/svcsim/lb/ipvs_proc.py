@@ -7,27 +7,28 @@ view that shows in which order a scheduler walks its destinations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from svcsim.addr import Family
-from svcsim.lb.conn import VsConn
-from svcsim.lb.service import ServiceFlags, VirtualService
-from svcsim.lb.stats import Stats
+from svcsim.lb.service import ServiceFlags
 from svcsim.packet import Proto
 
-__all__ = ["proc_connections", "proc_services", "proc_stats"]
+if TYPE_CHECKING:
+    from svcsim.lb.director import Director
+
+__all__ = ["proc_ip_vs", "proc_ip_vs_conn", "proc_ip_vs_stats"]
 
 _HZ = 250  # ticks a second of the kernels that distributions build; persistence is shown in ticks
 
 
-def proc_services(services: Iterable[VirtualService], table_size: int = 4096, hz: int = _HZ) -> str:
+def proc_ip_vs(director: Director, table_size: int = 4096, hz: int = _HZ) -> str:
     """The text of /proc/net/ip_vs on a kernel whose tick is 1/*hz* seconds."""
     lines = [
         f"IP Virtual Server version 1.2.1 (size={table_size})",
         "Prot LocalAddress:Port Scheduler Flags",
         "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn",
     ]
-    for service in services:
+    for service in director.services:
         key = service.key
         one_packet = "ops " if service.flags & ServiceFlags.ONE_PACKET else ""
         if key.fwmark:
@@ -49,10 +50,10 @@ def proc_services(services: Iterable[VirtualService], table_size: int = 4096, hz
     return "".join(line + "\n" for line in lines)
 
 
-def proc_connections(connections: Iterable[VsConn], now: int) -> str:
-    """The text of /proc/net/ip_vs_conn at time *now* (nanoseconds)."""
+def proc_ip_vs_conn(director: Director) -> str:
+    """The text of /proc/net/ip_vs_conn."""
     lines = ["Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData"]
-    for conn in connections:
+    for conn in director.connections():
         to = conn.dest.family if conn.dest is not None else conn.family
         ends = (
             (conn.family, conn.caddr, conn.cport),
@@ -61,17 +62,14 @@ def proc_connections(connections: Iterable[VsConn], now: int) -> str:
         )
         places = " ".join(f"{_ipv6(a) if f == 6 else f'{a:08X}'} {port:04X}" for f, a, port in ends)
         proto = Proto(conn.proto).name if conn.proto else "IP"
-        lines.append(f"{proto:<3} {places} {conn.state_name:<11} {conn.remaining(now):7}")
+        lines.append(f"{proto:<3} {places} {conn.state_name:<11} {conn.remaining(director.clock.now):7}")
     return "".join(line + "\n" for line in lines)
 
 
-def proc_stats(stats: Stats) -> str:
-    """
-    The text of /proc/net/ip_vs_stats, in hexadecimal digits.
-
-    >>> print(proc_stats(Stats()).splitlines()[2])
-           0        0        0                0                0
-    """
+def proc_ip_vs_stats(director: Director) -> str:
+    """The text of /proc/net/ip_vs_stats, whose numbers are hexadecimal."""
+    director.estimate()
+    stats = director.stats
     totals, rates = stats.shown(), stats.rates()
     return (
         "   Total Incoming Outgoing         Incoming         Outgoing\n"

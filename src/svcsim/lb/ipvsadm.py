@@ -1,8 +1,8 @@
 """
 What ``ipvsadm`` prints: the table of services in all its listings, and the commands that would make it again.
 
-Behaviour of: ipvsadm 1.31 with ``-n``. Blanks at the ends of lines are the tool's. What /proc shows is in
-`svcsim.lb.ipvs_proc`.
+Behaviour of: ipvsadm 1.31 with ``-n``. Blanks at the ends of lines are the tool's. What /proc shows is made in
+`svcsim.lb.ipvs_proc` and can be had from here too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,21 @@ from typing import TypeVar
 
 from svcsim.addr import Family, format_address
 from svcsim.lb.conn import VsConn
+from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, TunnelType, VirtualService
 from svcsim.lb.stats import Rates, Totals
 from svcsim.packet import Proto
 
-__all__ = ["LISTINGS", "connection_listing", "listing", "saved", "sorted_as_tool"]
+__all__ = [
+    "LISTINGS",
+    "connection_listing",
+    "listing",
+    "proc_ip_vs",
+    "proc_ip_vs_conn",
+    "proc_ip_vs_stats",
+    "saved",
+    "sorted_as_tool",
+]
 
 T = TypeVar("T")
 
@@ -30,7 +40,8 @@ _TITLES = {
     "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n",
     "tun-info": "Prot LocalAddress:Port Scheduler Flags\n"
     "  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n",
-    "stats": "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n  -> RemoteAddress:Port\n",
+    "stats": "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n"
+    "  -> RemoteAddress:Port\n",
     "rate": "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n  -> RemoteAddress:Port\n",
     "thresholds": "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n"
     "  -> RemoteAddress:Port\n",

@@ -7,13 +7,12 @@ destinations *after* the change; all its state is its own, so two services never
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from svcsim.errors import MissingError, UnknownNameError
+from svcsim.errors import ConfigError, MissingError, UnknownNameError
 from svcsim.registry import Registry
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Surroundings(Protocol):
 
 
 @attrs.define(eq=False)
-class Scheduler(abc.ABC):
+class Scheduler:
     """
     Choose a destination for each new connection of one virtual service.
 
@@ -54,9 +53,9 @@ class Scheduler(abc.ABC):
     flag_names: ClassVar[tuple[str, str, str]] = ("flag-1", "flag-2", "flag-3")
     since: ClassVar[tuple[int, ...]] = (2, 4)
 
-    @abc.abstractmethod
     def schedule(self, service: VirtualService, skb: Skb) -> Destination | None:
         """Return the destination for the connection that *skb* opens; None if there is none to be had."""
+        raise NotImplementedError
 
     def bind(self, service: VirtualService, host: Surroundings) -> None:
         """Begin to serve *service*, whose list may have destinations already (the scheduler was exchanged)."""
@@ -82,6 +81,8 @@ class _Schedulers(Registry[type[Scheduler]]):
     """The registry of scheduler classes; each is told the name under which it stands there."""
 
     def add(self, name: str, plugin: type[Scheduler]) -> type[Scheduler]:
+        if plugin.schedule is Scheduler.schedule:
+            raise ConfigError(f"the scheduler {name!r} does not say how it schedules")
         super().add(name, plugin)
         plugin.name = name
         return plugin

@@ -13,10 +13,13 @@ from types import MappingProxyType
 __all__ = [
     "DIRECTIONS",
     "SCTP_ACTIVE",
+    "SCTP_CLOSED",
     "SCTP_NAMES",
     "SCTP_TABLE",
     "SCTP_TIMEOUTS",
     "TCP_ACTIVE",
+    "TCP_CLOSE",
+    "TCP_EVENTS",
     "TCP_NAMES",
     "TCP_SECURE_TABLE",
     "TCP_TABLE",
@@ -128,6 +131,9 @@ def tcp_event(flags: int) -> int:
         return 1
     return 2 if flags & 0x10 else -1
 
+
+#: `tcp_event` of every combination of the six flags.
+TCP_EVENTS = tuple(tcp_event(flags) for flags in range(64))
 
 SCTP_NAMES = (
     "NONE",

@@ -126,7 +126,7 @@ class IpSet:
         seconds = self.options.timeout if timeout is None else timeout
         if seconds:
             clock = self.sets.clock
-            entry.timer = clock.call_after(seconds * SECOND, lambda: self.discard(element))
+            entry.timer = clock.call_after(seconds * SECOND, self.discard, element)
         return old is None
 
     def remove(self, text: str, *, exist: bool = False) -> None:
@@ -429,7 +429,7 @@ class IpSets:
         for each in (a, b):
             for element, entry in each.entries.items():
                 if entry.timer is not None:
-                    entry.timer.function = lambda s=each, e=element: s.discard(e)  # type: ignore[misc]
+                    entry.timer.function, entry.timer.arguments = each.discard, (element,)
 
     def initval(self, name: str) -> int:
         """The hash key that a listing shows; the kernel draws it, here it follows from the name."""

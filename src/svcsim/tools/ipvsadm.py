@@ -7,7 +7,7 @@ names of hosts and services is refused. The synchronisation daemon and persisten
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from svcsim.errors import ConfigError, UnsupportedError
@@ -191,6 +191,6 @@ def _list(director: Director, request: Request) -> str:
     return listing(services, kind, exact="exact" in given, sort="nosort" not in given, **size)
 
 
-def _refuse_names(entries: Iterator[object] | list[object], option: str) -> None:
+def _refuse_names(entries: Iterable[object], option: str) -> None:
     if any(True for _ in entries):
         raise UnsupportedError(f"ipvsadm {option} with the names of hosts and services", instead="add -n")

@@ -160,9 +160,9 @@ def read_request(name: str, words: list[str]) -> Request:
     >>> request = read_request("ipvsadm", ["-A", "-t", "10.96.0.10:80", "-s", "rr", "-p"])
     >>> request.command, request.port, request.scheduler, request.timeout
     ('add-service', 80, 'rr', 360)
-    >>> read_request("ipvsadm", ["-D"])
+    >>> read_request("ipvsadm", ["-A", "-D"])
     Traceback (most recent call last):
-    svcsim.tools.ipvsadm_args.UsageError: You need to supply the 'service-address' option for the 'delete-service' command
+    svcsim.tools.popt.UsageError: invalid option `-D'
     """
     stray: list[str] = []
     options = split_words(words, _OPTIONS, stray)

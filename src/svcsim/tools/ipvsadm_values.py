@@ -12,7 +12,7 @@ from svcsim.addr import Family, parse_address
 from svcsim.errors import ConfigError, UnsupportedError
 from svcsim.tools.popt import UsageError
 
-__all__ = ["readread_endpoint", "readread_ipv4", "readread_number", "read_timeout"]
+__all__ = ["read_endpoint", "read_ipv4", "read_number", "read_timeout"]
 
 _MAX_TIMEOUT = 31 * 24 * 3600
 

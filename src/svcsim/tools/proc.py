@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from svcsim.errors import ConfigError
-from svcsim.lb.ipvs_proc import proc_connections, proc_services, proc_stats
+from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.tools.command import Completed
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["cat", "read_proc"]
 
 _FILES: dict[str, Callable[[Node], str]] = {
-    "/proc/net/ip_vs": lambda node: proc_services(node.ipvs.services),
-    "/proc/net/ip_vs_conn": lambda node: proc_connections(node.ipvs.connections(), node.clock.now),
-    "/proc/net/ip_vs_stats": lambda node: proc_stats(node.ipvs.stats),
+    "/proc/net/ip_vs": lambda node: proc_ip_vs(node.ipvs),
+    "/proc/net/ip_vs_conn": lambda node: proc_ip_vs_conn(node.ipvs),
+    "/proc/net/ip_vs_stats": lambda node: proc_ip_vs_stats(node.ipvs),
 }
 
 

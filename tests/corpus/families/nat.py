@@ -58,8 +58,10 @@ def conversation(s: Scenario, rng: random.Random, site: Site, service: Service, 
     proto, target, dport = service
     six = ":" in target
     interface, client = site.uplink, site.client(rng, six=six)
-    if rng.random() < 0.2:
+    if rng.random() < 0.2 and (not six or target.startswith(site.near6)):  # an IPv6 redirect has an unforeseeable source
         interface, client = site.pods, site.backend(rng, six=six)
+    elif six and target.startswith((site.near6, site.far6)) and target != site.node6:
+        target = site.node6
     src, dst, ttl = at(client, port), at(target, dport), rng.choice((64, 64, 64, 64, 128, 1))
     if rng.random() < 0.15:
         first = s.arrive(interface, Packet.echo(client, target, ident=port, payload=b"ping", ttl=ttl))

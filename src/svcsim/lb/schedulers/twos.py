@@ -56,7 +56,8 @@ class PowerOfTwoChoices(Scheduler):
                     first = destination
                 if right <= 0 and second is None:
                     second = destination
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         # The kernel multiplies in 32 bits with sign; the products wrap around.
         busy_first = _signed(second.weight * ((first.active << 8) + first.inactive))
         busy_second = _signed(first.weight * ((second.active << 8) + second.inactive))

@@ -1,0 +1,31 @@
+"""
+A list of rules against a hash table: the first packet of a connection, and one change, by the number of services.
+
+    python benchmarks/bench_lookup.py [--services N,...] [--repeats N]
+
+This is ``svcsim bench lookup`` and ``svcsim bench churn`` in one run. The garbage collector is paused while a burst is
+timed; each position is checked to reach an endpoint of its service before time is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from svcsim.commands.bench import print_churn, print_lookup
+from svcsim.lab.churn import measure_churn
+from svcsim.lab.cost import measure_lookup
+
+
+def main(services: tuple[int, ...] = (10, 100, 1000, 10_000), repeats: int = 5) -> None:
+    """Print both tables; changes are measured up to a thousand services."""
+    print_lookup(measure_lookup(time.perf_counter_ns, services, repeats=repeats))
+    print()
+    print_churn(measure_churn(time.perf_counter_ns, [size for size in services if size <= 1000], repeats=repeats))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--services", type=lambda text: tuple(map(int, text.split(","))), default=(10, 100, 1000, 10_000))
+    parser.add_argument("--repeats", type=int, default=5)
+    main(**vars(parser.parse_args()))

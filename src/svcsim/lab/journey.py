@@ -1,0 +1,123 @@
+"""
+A packet's journey in words: hook by hook, which rules matched, what was rewritten, where it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from svcsim.addr import format_address
+from svcsim.hooks import Hook, Verdict
+from svcsim.outcome import Outcome
+from svcsim.packet import ConnTuple, Packet, Tcp
+from svcsim.trace import (
+    Delivered,
+    Dropped,
+    Left,
+    Note,
+    Policy,
+    Rewritten,
+    Routed,
+    RuleMatched,
+    Scheduled,
+    Stage,
+    TraceEvent,
+    Tracked,
+    Walked,
+)
+
+__all__ = ["answer_to", "journey"]
+
+_INDENT = "    "
+
+
+def answer_to(packet: Packet, flags: str = "SA") -> Packet:
+    """What the peer of *packet* answers: ends swapped, fresh TTL; a segment carries *flags*."""
+    source, target = (
+        f"{format_address(packet.family, address)}:{port}"
+        for address, port in ((packet.dst, packet.dport), (packet.src, packet.sport))
+    )
+    if isinstance(packet.header, Tcp):
+        return Packet.tcp(source, target, flags=flags, seq=5000, ack=packet.header.seq + 1)
+    return Packet.udp(source, target, packet.payload)
+
+
+def journey(outcome: Outcome) -> list[str]:
+    """
+    Tell the trace of an outcome, a line for each thing that mattered.
+
+    A function that looked at the packet and let it pass without a word is left out.
+    """
+    assert outcome.trace is not None
+    lines: list[str] = []
+    hook: Hook | None = None
+    for where, event in _placed(outcome.trace):
+        if where is not hook and where is not None:
+            lines.append(where.name)
+        hook = where
+        lines += [(_INDENT if where is not None else "") + line for line in _told(event)]
+    return [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if not _is_bare(line, after)]
+
+
+def _is_bare(line: str, after: str) -> bool:
+    return line in Hook.__members__ and not after.startswith(_INDENT)
+
+
+def _placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEvent]]:
+    """
+    Each event with the hook at which it happened, None between hooks.
+
+    A stage is recorded when it is through, so what it did stands before it. One that stole the packet sent it on through
+    other hooks first, and what stands between its neighbour in the same hook and itself up to those hooks is its own.
+    """
+    hooks: list[Hook | None] = [None] * len(trace)
+    for end, stage in enumerate(trace):
+        if not isinstance(stage, Stage):
+            continue
+        hooks[end] = stage.hook
+        start = end
+        while start and not isinstance(trace[start - 1], Stage | Routed | Left | Delivered):
+            start -= 1
+        if stage.verdict is Verdict.STOLEN:
+            start = max((i + 1 for i in range(end) if hooks[i] is stage.hook), default=start)
+            end = next((i for i in range(start, end) if isinstance(trace[i], Routed | Stage)), end)
+        for i in range(start, end):
+            hooks[i] = stage.hook
+    return zip(hooks, trace, strict=True)
+
+
+def _told(event: TraceEvent) -> list[str]:
+    match event:
+        case Stage(name=name, verdict=verdict):
+            return [] if verdict is Verdict.ACCEPT else [f"{name}: {_VERDICTS[verdict]}"]
+        case Walked(chain=chain, start=start, stop=stop):
+            return [f"{chain.name}: {stop - start + 1} rules asked ({start}..{stop})"] if stop > start else []
+        case RuleMatched(table=table, chain=chain, number=number, rule=rule):
+            return [f"{table} {chain.name} rule {number}: {rule}"]
+        case Policy(table=table, chain=chain):
+            return [f"{table} {chain.name}: policy {chain.policy}"]
+        case Tracked(ctinfo=ctinfo):
+            return [f"conntrack: {ctinfo.value}"]
+        case Rewritten(by=by, before=before, after=after):
+            return [f"{by}: {_ends(before)}  =>  {_ends(after)}"]
+        case Routed(route=route):
+            return [f"route: {route}"]
+        case Scheduled(service=service, destination=destination, probes=probes):
+            entries = "1 entry" if probes == 1 else f"{probes} entries"
+            return [f"ipvs: {service} found after {entries} of its bucket, picks {destination}"]
+        case Left(device=device, packet=sent):
+            return [f"sent by {device}: {sent.packet}"]
+        case Delivered(to=to):
+            return [f"delivered to {to}"]
+        case Dropped(reason=reason):
+            return [f"dropped: {reason}"]
+        case Note(text=text):
+            return [text]
+
+
+_VERDICTS = {Verdict.DROP: "dropped", Verdict.STOLEN: "taken over"}
+
+
+def _ends(ends: ConnTuple) -> str:
+    family, _, source, target, sport, dport = ends
+    return f"{format_address(family, source)}:{sport} > {format_address(family, target)}:{dport}"
