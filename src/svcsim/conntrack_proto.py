@@ -13,7 +13,7 @@ from svcsim.clock import SECOND
 from svcsim.conntrack import Conn, Conntrack, Status
 from svcsim.conntrack_sctp import SctpTracker
 from svcsim.conntrack_tcp import TcpTracker
-from svcsim.conntrack_tracker import Outcome, Tracker
+from svcsim.conntrack_tracker import ACCEPT, INVALID, Outcome, Tracker
 from svcsim.packet import Header, Icmp, Proto, Udp
 
 __all__ = ["GenericTracker", "GreTracker", "IcmpTracker", "UdpTracker", "trackers_of"]
@@ -38,9 +38,9 @@ class UdpTracker(Tracker):
     def track(self, conn: Conn, is_reply: bool, header: Header | None, payload: bytes, length: int) -> Outcome:
         """Judge a datagram: its length field may be shorter than the packet, never longer or less than a header."""
         if not isinstance(header, Udp):
-            return Outcome.INVALID
+            return INVALID
         if header.length is not None and not 8 <= header.length <= 8 + len(payload):
-            return Outcome.INVALID
+            return INVALID
         return self.renew(conn, is_reply, length)
 
     def renew(self, conn: Conn, is_reply: bool, length: int) -> Outcome:
@@ -54,7 +54,7 @@ class UdpTracker(Tracker):
             if not status & _NAT_CLASH:
                 conn.status = status | _ASSURED
         self.keep(conn, lifetime, is_reply, length)
-        return Outcome.ACCEPT
+        return ACCEPT
 
 
 class UdpLiteTracker(UdpTracker):
@@ -64,7 +64,7 @@ class UdpLiteTracker(UdpTracker):
         """Judge a datagram: its checksum is never left out, and covers the header at least."""
         coverage, checksum = int.from_bytes(payload[4:6]), int.from_bytes(payload[6:8])
         if len(payload) < 8 or not checksum or (coverage and not 8 <= coverage <= len(payload)):
-            return Outcome.INVALID
+            return INVALID
         return self.renew(conn, is_reply, length)
 
 
@@ -85,9 +85,9 @@ class IcmpTracker(Tracker):
     def track(self, conn: Conn, is_reply: bool, header: Header | None, payload: bytes, length: int) -> Outcome:
         """Judge a message: a connection begins by asking."""
         if not isinstance(header, Icmp) or conn.orig[5] >> 8 not in self._questions:
-            return Outcome.INVALID
+            return INVALID
         self.keep(conn, self._lifetime, is_reply, length)
-        return Outcome.ACCEPT
+        return ACCEPT
 
 
 class GreTracker(Tracker):
@@ -106,7 +106,7 @@ class GreTracker(Tracker):
         self.keep(conn, self._stream if answered else self._single, is_reply, length)
         if answered and not conn.status & _NAT_CLASH:
             conn.status |= _ASSURED
-        return Outcome.ACCEPT
+        return ACCEPT
 
 
 class GenericTracker(Tracker):
@@ -121,7 +121,7 @@ class GenericTracker(Tracker):
     def track(self, conn: Conn, is_reply: bool, header: Header | None, payload: bytes, length: int) -> Outcome:
         """Let the flow live on."""
         self.keep(conn, self._lifetime, is_reply, length)
-        return Outcome.ACCEPT
+        return ACCEPT
 
 
 def trackers_of(table: Conntrack, family: Family) -> tuple[dict[int, Tracker], Tracker]:

@@ -13,7 +13,7 @@ from typing import ClassVar
 import attrs
 
 from svcsim.conntrack import Conn, ConnState, Status
-from svcsim.conntrack_tracker import Outcome, Tracker
+from svcsim.conntrack_tracker import ACCEPT, INVALID, Outcome, Tracker
 from svcsim.packet import Header, Sctp
 
 __all__ = ["TRANSITIONS", "SctpPhase", "SctpState", "SctpTracker"]
@@ -154,32 +154,32 @@ class SctpTracker(Tracker):
         """Judge a packet, chunk by chunk."""
         chunks = _chunks(payload) if isinstance(header, Sctp) else None
         if chunks is None:
-            return Outcome.INVALID
+            return INVALID
         assert isinstance(header, Sctp)
         types = {chunk.type for chunk in chunks}
         if conn.state is None or not conn.status & Status.CONFIRMED:
             conn.state = None if types & _NEVER_FIRST else self._begin(chunks, header.tag)
         state = conn.state
         if not isinstance(state, SctpState):
-            return Outcome.INVALID
+            return INVALID
         if not types & _OWN_TAG_RULES and header.tag != state.tags[is_reply]:
-            return Outcome.INVALID
+            return INVALID
         refreshed, strange, phase = True, False, NO
         for chunk in chunks:
             if chunk.type in (HEARTBEAT, HEARTBEAT_ACK):
                 known = self._heartbeat(state, is_reply, chunk.type, header.tag, DATA in types or strange)
                 if known is None:
-                    return Outcome.INVALID
+                    return INVALID
                 if not known:
                     strange, refreshed = True, False
                     continue
             elif not self._tag_fits(state, is_reply, chunk, header.tag):
-                return Outcome.INVALID
+                return INVALID
             old = state.phase
             row = TRANSITIONS[is_reply].get(chunk.type)
             phase = row[old] if row is not None else old
             if phase is IV or not self._note_tag(state, is_reply, chunk, old):
-                return Outcome.INVALID
+                return INVALID
             if chunk.type == INIT and old is CL and phase is CL and conn.status & Status.CONFIRMED:
                 refreshed = False  # a client that keeps trying shall not keep its entry (and mapping) alive
             state.phase = phase
@@ -187,7 +187,7 @@ class SctpTracker(Tracker):
                 conn.status |= Status.ASSURED
         if refreshed:
             self.keep(conn, self._lifetimes[phase], is_reply, length)
-        return Outcome.ACCEPT
+        return ACCEPT
 
     @staticmethod
     def _begin(chunks: list[_Chunk], tag: int) -> SctpState | None:

@@ -14,8 +14,8 @@ import attrs
 
 from svcsim.clock import SECOND
 from svcsim.conntrack import Conn, ConnState, Status
-from svcsim.conntrack_tcp_window import Fit, TcpSide, TcpWindows, fit, plus_length
-from svcsim.conntrack_tracker import Outcome, Tracker
+from svcsim.conntrack_tcp_window import FITS, Fit, TcpSide, TcpWindows, fit, plus_length
+from svcsim.conntrack_tracker import ACCEPT, INVALID, REOPEN, Outcome, Tracker
 from svcsim.packet import Header, Tcp, TcpFlags
 
 __all__ = ["TRANSITIONS", "TcpPhase", "TcpState", "TcpTracker", "segment_kind"]
@@ -166,16 +166,16 @@ class TcpTracker(Tracker):
     def track(self, conn: Conn, is_reply: bool, header: Header | None, payload: bytes, length: int) -> Outcome:
         """Judge a segment."""
         if not isinstance(header, Tcp):
-            return Outcome.INVALID
+            return INVALID
         kind = _KINDS[header.flags & 0xFF]
         if kind < 0:
-            return Outcome.INVALID
+            return INVALID
         size = len(payload)
         state = conn.state
         if state is None or not conn.status & _CONFIRMED:
             state = conn.state = self._begin(kind, header, size)
             if state is None:
-                return Outcome.INVALID
+                return INVALID
         assert isinstance(state, TcpState)
         windows = state.windows
         old = state.phase
@@ -185,20 +185,20 @@ class TcpTracker(Tracker):
             if new is SS and old >= TW:
                 if windows.sides[0].began_close or windows.sides[1].began_close or windows.last_was(RST, is_reply):
                     self._table.delete(conn)
-                    return Outcome.REOPEN
+                    return REOPEN
                 new = IG
             if new is IG:
                 if not self._resynchronises(windows, is_reply, kind, header):
                     self._ignore(state, is_reply, kind, header, size)
-                    return Outcome.ACCEPT
+                    return ACCEPT
                 old, new = SS, SR
                 self._resynchronise(state)
             elif new is IV:
-                return Outcome.INVALID
+                return INVALID
             elif new is TW:
                 if old is LA and kind == ACK and state.challenge_expected and windows.last_was(SYN, not is_reply):
                     state.challenge_expected = False
-                    return Outcome.ACCEPT  # it answers the SYN that was let through, not the FIN
+                    return ACCEPT  # it answers the SYN that was let through, not the FIN
             elif new is S2:
                 state.simultaneous_open = True
             elif new is SR:
@@ -207,23 +207,23 @@ class TcpTracker(Tracker):
             elif new is CL and kind == RST and not state.closing:
                 verdict = self._judge_reset(conn, state, is_reply, header)
                 if verdict is None:
-                    return Outcome.INVALID
+                    return INVALID
                 new, checked = verdict
             elif new is CL and kind == RST:
                 checked = False  # the ports may be in use again; what was remembered says nothing any more
         if checked:
             found = fit(windows, is_reply, header, size, old, kind == ACK, self._liberal)
-            if found is not Fit.ACCEPT:
+            if found is not FITS:
                 if found is Fit.IGNORE:
-                    return Outcome.ACCEPT
+                    return ACCEPT
                 self._note_invalid(conn, windows, is_reply, kind)
-                return Outcome.INVALID
+                return INVALID
         windows.last_kind = kind
         windows.last_is_reply = is_reply
         state.phase = new
         if new is FW and old is not FW:
             windows.sides[is_reply].began_close = True
-        return self._settle(conn, state, old, new, is_reply, kind, length)
+        return self._settle(conn, windows, old, new, is_reply, kind, length)
 
     def _begin(self, kind: int, header: Tcp, size: int) -> TcpState | None:
         """The state before a connection's first segment; None if no connection begins like that."""
@@ -303,7 +303,7 @@ class TcpTracker(Tracker):
                 return CL, True  # follows this side's own last data
             new = state.phase  # not exactly in place: the peer may answer by a challenge ACK and go on
         seen_reply, assured = conn.status & _SEEN_REPLY, conn.status & _ASSURED
-        believed = (seen_reply and windows.last_kind == SYN) or (not assured and windows.last_kind == ACK)
+        believed = (seen_reply and windows.last_was(SYN, not is_reply)) or (not assured and windows.last_kind == ACK)
         if believed and header.ack == windows.last_end:
             return new, False  # refuses what was let through above
         if state.phase is SS and windows.last_was(ACK, True) and seq == windows.last_ack:
@@ -324,15 +324,14 @@ class TcpTracker(Tracker):
     # -- what a good segment does to the entry -------------------------------------------------------------------------
 
     def _settle(
-        self, conn: Conn, state: TcpState, old: TcpPhase, new: TcpPhase, is_reply: bool, kind: int, length: int
+        self, conn: Conn, windows: TcpWindows, old: TcpPhase, new: TcpPhase, is_reply: bool, kind: int, length: int
     ) -> Outcome:
-        windows = state.windows
         lifetime = self._lifetimes[new]
         if windows.retransmits >= self._max_retransmits and lifetime > self._retransmitting:
             lifetime = self._retransmitting
         elif kind == RST:
             lifetime = self._lifetimes[CL]
-        elif lifetime > self._unacknowledged and (windows.sides[0].unacked or windows.sides[1].unacked):
+        elif (windows.sides[0].unacked or windows.sides[1].unacked) and lifetime > self._unacknowledged:
             lifetime = self._unacknowledged
         elif lifetime > self._retransmitting and windows.last_window == 0:
             lifetime = self._retransmitting
@@ -340,12 +339,12 @@ class TcpTracker(Tracker):
         if not status & _SEEN_REPLY:
             if kind == RST:  # refused at once: nothing to remember
                 self._table.delete(conn)
-                return Outcome.ACCEPT
+                return ACCEPT
             if kind == SYN and old is SS:
-                return Outcome.ACCEPT  # a client that keeps trying shall not keep its entry (and mapping) alive
+                return ACCEPT  # a client that keeps trying shall not keep its entry (and mapping) alive
             if new is ES and lifetime > self._unacknowledged:
                 lifetime = self._unacknowledged  # picked up in the middle and seen from one side
         elif new is ES and not status & _ASSURED and (old is SR or old is ES):
             conn.status = status | _ASSURED
         self.keep(conn, lifetime, is_reply, length)
-        return Outcome.ACCEPT
+        return ACCEPT

@@ -39,6 +39,9 @@ class Fit(enum.Enum):
     INVALID = "cannot belong"
 
 
+FITS = Fit.ACCEPT  # for each segment: looking an enumeration's member up takes longer than to compare it
+
+
 @attrs.define
 class TcpSide:
     """
@@ -167,7 +170,7 @@ def fit(windows: TcpWindows, is_reply: bool, header: Tcp, size: int, phase: int,
         if flags & _SYN:
             _open(sender, receiver, is_reply, header, end)
             if not flags & _ACK:
-                return Fit.ACCEPT  # simultaneous open
+                return FITS  # simultaneous open
         else:
             sender.end = end
             sender.max_window = window << sender.scale or 1
@@ -179,69 +182,74 @@ def fit(windows: TcpWindows, is_reply: bool, header: Tcp, size: int, phase: int,
     elif flags & _SYN and phase in (_SYN_SENT, _SYN_RECV) and (sender.end - end) & _HALF:
         _open(sender, receiver, is_reply, header, end)  # begins again from another number
         if is_reply and not flags & _ACK:
-            return Fit.ACCEPT
+            return FITS
 
+    sender_end, receiver_end = sender.end, receiver.end
     if not flags & _ACK or (flags & _RST and ack == 0):
-        ack = sack = receiver.end  # acknowledges nothing (some stacks set ACK on a reset and mean none)
+        ack = sack = receiver_end  # acknowledges nothing (some stacks set ACK on a reset and mean none)
     if flags & _RST and seq == 0 and phase == _SYN_SENT:
-        seq = end = sender.end  # answers a SYN
+        seq = end = sender_end  # answers a SYN
 
-    lag = max(_ACK_WINDOW, sender.max_window)
-    beyond = not (seq - sender.max_end - 1) & _HALF
-    unseen = not (sack - receiver.end - 1) & _HALF
-    retransmitted = not (sender.end - receiver.max_window - 1 - end) & _HALF and receiver.max_window != 0
-    delayed = not (receiver.end - lag - 1 - sack) & _HALF
-    if beyond or unseen or retransmitted or delayed:
-        if beyond:
-            overshot = end - sender.max_end + 1 & _MASK
-            slightly = receiver.max_window != 0 and overshot <= receiver.max_window
-            if slightly and not (unseen or retransmitted or delayed):
-                sender.end = end  # a rule may let it pass, and then its acknowledgement shall fit
-                sender.unacked = True
-                found = Fit.IGNORE
-            else:
-                found = Fit.INVALID
-        else:
-            found = Fit.INVALID if unseen else Fit.IGNORE
-        return Fit.ACCEPT if liberal or sender.liberal else found
+    sender_window, receiver_window = sender.max_window, receiver.max_window
+    lag = sender_window if sender_window > _ACK_WINDOW else _ACK_WINDOW
+    if not (
+        (seq - sender.max_end - 1) & _HALF
+        and (sack - receiver_end - 1) & _HALF
+        and (not receiver_window or (sender_end - receiver_window - 1 - end) & _HALF)
+        and (receiver_end - lag - 1 - sack) & _HALF
+    ):
+        found = _misfit(sender, receiver, seq, sack, end, lag)
+        return FITS if liberal or sender.liberal else found
 
     if not flags & _SYN:
         window <<= sender.scale
     swin = window + (sack - ack & _MASK)
-    if sender.max_window < swin:
+    if sender_window < swin:
         sender.max_window = swin
-    if (sender.end - end) & _HALF:
+    if (sender_end - end) & _HALF:
         sender.end = end
         sender.unacked = True
     if flags & _ACK and (not sender.acked or (sender.max_ack - ack) & _HALF):
         sender.max_ack = ack
         sender.acked = True
-    if receiver.max_window and (sender.max_end - end) & _HALF:
-        receiver.max_window += end - sender.max_end & _MASK
+    if (sender.max_end - end) & _HALF and receiver_window:
+        receiver.max_window = receiver_window + (end - sender.max_end & _MASK)
     edge = sack + window & _MASK
     if (receiver.max_end - 1 - edge) & _HALF:
         receiver.max_end = edge + (window == 0) & _MASK
-    if ack == receiver.end:
+    if ack == receiver_end:
         receiver.unacked = False
     if pure_ack:
-        _count_retransmits(windows, is_reply, seq, ack, end, header.window)
-    return Fit.ACCEPT
+        window = header.window
+        if (
+            windows.last_end == end
+            and windows.last_ack == ack
+            and windows.last_seq == seq
+            and windows.last_window == window
+            and windows.last_is_reply == is_reply
+        ):
+            windows.retransmits += 1
+        else:
+            windows.last_is_reply = is_reply
+            windows.last_seq = seq
+            windows.last_ack = ack
+            windows.last_end = end
+            windows.last_window = window
+            windows.retransmits = 0
+    return FITS
 
 
-def _count_retransmits(windows: TcpWindows, is_reply: bool, seq: int, ack: int, end: int, window: int) -> None:
-    """Count segments that say the same as the one before."""
-    if (
-        windows.last_is_reply == is_reply
-        and windows.last_seq == seq
-        and windows.last_ack == ack
-        and windows.last_end == end
-        and windows.last_window == window
-    ):
-        windows.retransmits += 1
-        return
-    windows.last_is_reply = is_reply
-    windows.last_seq = seq
-    windows.last_ack = ack
-    windows.last_end = end
-    windows.last_window = window
-    windows.retransmits = 0
+def _misfit(sender: TcpSide, receiver: TcpSide, seq: int, sack: int, end: int, lag: int) -> Fit:
+    """How bad it is that a segment does not fit."""
+    unseen = not (sack - receiver.end - 1) & _HALF
+    if (seq - sender.max_end - 1) & _HALF:
+        return Fit.INVALID if unseen else Fit.IGNORE  # old data again, or an acknowledgement much delayed
+    overshot = end - sender.max_end + 1 & _MASK
+    window = receiver.max_window
+    retransmitted = not (sender.end - window - 1 - end) & _HALF
+    delayed = not (receiver.end - lag - 1 - sack) & _HALF
+    if not window or overshot > window or unseen or retransmitted or delayed:
+        return Fit.INVALID
+    sender.end = end  # a little more than allowed: a rule may let it pass, and then its acknowledgement shall fit
+    sender.unacked = True
+    return Fit.IGNORE

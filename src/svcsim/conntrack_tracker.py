@@ -12,7 +12,7 @@ from svcsim.conntrack import Conn, Conntrack, Status
 from svcsim.packet import Header
 from svcsim.sysctl import Sysctl
 
-__all__ = ["Outcome", "Tracker"]
+__all__ = ["ACCEPT", "INVALID", "REOPEN", "Outcome", "Tracker"]
 
 _FIXED = Status.FIXED_TIMEOUT
 
@@ -23,6 +23,10 @@ class Outcome(enum.Enum):
     ACCEPT = "it belongs to the connection"
     INVALID = "it does not, though its tuple does"
     REOPEN = "it begins another connection of the same tuple; the old one is gone"
+
+
+# For each packet: looking an enumeration's member up takes longer than to compare it.
+ACCEPT, INVALID, REOPEN = Outcome
 
 
 class Tracker:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from svcsim.rng import Streams
     from svcsim.route import Route, Routing
     from svcsim.sysctl import Sysctls
+    from svcsim.tables.ipset import IpSets
     from svcsim.tracking import Tracking
 
 __all__ = ["CtInfo", "Hook", "HookEntry", "HookState", "Hooks", "Host", "Priority", "Skb", "Verdict"]
@@ -309,6 +310,7 @@ class Host(Protocol):
     routes: dict[Family, Routing]
     conntrack: Conntrack
     tracking: dict[Family, Tracking]
+    ipsets: IpSets
 
     def transmit(self, skb: Skb, route: Route) -> Verdict:
         """Send *skb* by *route*, from the start of LOCAL_OUT on: for what a hook function takes over (STOLEN)."""

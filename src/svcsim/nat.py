@@ -115,6 +115,10 @@ class Nat:
 
     def bind_null(self, conn: Conn, manip: Manip) -> None:
         """Settle one end as it is; if the tuple is taken another source port is found even so."""
+        if self._table.find(conn.reply) is None:  # nearly always, and then there is nothing to choose
+            if not conn.status & Status.CONFIRMED:
+                conn.status |= Status.SRC_NAT_DONE if manip is Manip.SRC else Status.DST_NAT_DONE
+            return
         current = invert(conn.reply)
         address = current[2] if manip is Manip.SRC else current[3]
         self.set_up(conn, NatRange(address, address), manip)

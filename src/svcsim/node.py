@@ -24,6 +24,7 @@ from svcsim.rng import Streams
 from svcsim.route import Route, RouteEntry, RouteKind, Routing
 from svcsim.stack import LocalStack, Socket
 from svcsim.sysctl import Sysctls
+from svcsim.tables.ipset import IpSets
 from svcsim.tables.table import Ruleset
 from svcsim.tools import shell
 from svcsim.tools.command import Completed
@@ -97,6 +98,7 @@ class Node:
         self.ingress = {family: Ingress(family, self.routes[family], self.sysctls, self.clock) for family in Family}
         self.conntrack = Conntrack(self.clock, self.sysctls, self.streams)
         self.tracking = {family: Tracking(self, family) for family in Family}
+        self.ipsets = IpSets(self.clock)
         self.rules = {family: Ruleset(self, family) for family in Family}
         self.ipvs = Director(self)
         self.stack = LocalStack(self)
@@ -157,6 +159,16 @@ class Node:
     def listen(self, protocol: str, port: int, address: str | None = None) -> Socket:
         """Declare a listening socket: what is for it counts as delivered."""
         return self.stack.listen(protocol, port, address)
+
+    def set_link(self, name: str, *, up: bool) -> None:
+        """Take a device up or down; connections masqueraded on it do not survive its going down."""
+        device = self.devices[name]
+        device.up = up
+        if not up:
+            for tracking in self.tracking.values():
+                tracking.device_gone(name)
+        for routing in self.routes.values():
+            routing.changed()
 
     def run(self, command: str) -> Completed:
         """

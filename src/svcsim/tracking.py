@@ -14,7 +14,8 @@ from svcsim.checksum import internet
 from svcsim.conntrack import Status, opposite
 from svcsim.conntrack_proto import trackers_of
 from svcsim.conntrack_tcp import TcpPhase, TcpState
-from svcsim.conntrack_tracker import Outcome
+from svcsim.conntrack_tracker import ACCEPT as FITS
+from svcsim.conntrack_tracker import REOPEN
 from svcsim.defrag import Defragmenter
 from svcsim.hooks import CtInfo, Hook, HookEntry, Priority, Skb, Verdict
 from svcsim.nat import Manip, NatRange
@@ -31,7 +32,6 @@ __all__ = ["Tracking"]
 ACCEPT, DROP, STOLEN = Verdict.ACCEPT, Verdict.DROP, Verdict.STOLEN
 INVALID, UNTRACKED, NEW = CtInfo.INVALID, CtInfo.UNTRACKED, CtInfo.NEW
 ESTABLISHED, ESTABLISHED_REPLY = CtInfo.ESTABLISHED, CtInfo.ESTABLISHED_REPLY
-FITS, REOPENS = Outcome.ACCEPT, Outcome.REOPEN
 _SEEN_REPLY, _CONFIRMED = Status.SEEN_REPLY, Status.CONFIRMED
 _CHECKSUM = "net.netfilter.nf_conntrack_checksum"
 
@@ -179,7 +179,7 @@ class Tracking:
             outcome = tracker.track(conn, is_reply, header, skb.payload, skb.length)
             if outcome is FITS:
                 break
-            if outcome is not REOPENS:
+            if outcome is not REOPEN:
                 return self._invalid(skb)
         if is_reply:
             conn.status |= _SEEN_REPLY  # not before: the first reply is judged as one that was not expected yet

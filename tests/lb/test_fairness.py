@@ -23,7 +23,7 @@ from svcsim.packet import Packet
 from svcsim.rng import Streams
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "schedulers.txt"
-NAMES = "rr wrr lc wlc sed nq fo ovf dh sh mh twos lblc lblcr".split()
+NAMES = ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "twos", "lblc", "lblcr"]
 KEYED = {"dh", "sh", "mh"}
 
 
@@ -47,9 +47,7 @@ PROMISES: dict[str, Callable[[Bench], Destination | None]] = {
     "sed": least(lambda d: Fraction(d.active + 1, d.weight)),
     "nq": least(lambda d: Fraction(-1) if d.active == 0 else Fraction(d.active + 1, d.weight)),
     "fo": least(lambda d: -d.weight),
-    "ovf": lambda bench: max(
-        (d for d in usable(bench) if d.active <= d.weight), key=lambda d: d.weight, default=None
-    ),
+    "ovf": lambda bench: max((d for d in usable(bench) if d.active <= d.weight), key=lambda d: d.weight, default=None),
 }
 
 

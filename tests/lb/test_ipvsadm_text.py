@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from svcsim.addr import Family, parse_address
 from svcsim.clock import SECOND, Clock
 from svcsim.lb.conn import ConnTable, VsConn
-from svcsim.lb.ipvsadm import connection_listing, listing, saved, sorted_as_tool
 from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
-from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, ServiceKey, TunnelType, VirtualService
+from svcsim.lb.ipvsadm import connection_listing, listing, saved, sorted_as_tool
 from svcsim.lb.schedulers import RoundRobin
+from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, ServiceKey, TunnelType, VirtualService
 from svcsim.node import Node
 from svcsim.packet import Proto
 
@@ -44,9 +44,7 @@ def node() -> Node:
     ipvs.add_destination(web, value("192.168.0.7"), 80, method=tunnel)
     gue = {"tunnel": TunnelType.GUE, "tunnel_port": 6080, "tunnel_checksum": "remcsum"}
     ipvs.add_destination(web, value("192.168.0.8"), 80, method=tunnel, **gue)  # type: ignore[arg-type]
-    ipvs.add_destination(
-        web, value("192.168.0.9"), 80, method=tunnel, tunnel=TunnelType.GRE, tunnel_checksum="csum"
-    )
+    ipvs.add_destination(web, value("192.168.0.9"), 80, method=tunnel, tunnel=TunnelType.GRE, tunnel_checksum="csum")
     ipvs.add_destination(web, value("2001:db8:2::9"), 80, method=tunnel, weight=0, family=Family.IPV6)
     one_packet = ServiceFlags.ONE_PACKET
     ipvs.add_service(dns, "wrr", flags=PERSISTENT | one_packet, timeout=10800, netmask=0xFFFFFF00)
@@ -152,7 +150,7 @@ STATS = """\
       D4       D5        0             27E8                0|
 |
  Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s|
-      35       36        0              4FD                0|
+      1A       1B        0              4FD                0|
 """
 
 
@@ -221,9 +219,7 @@ def test_proc_ip_vs_stats_is_hexadecimal(node: Node) -> None:
     assert "27E8" not in proc_ip_vs_stats(node.ipvs)
 
     node.advance(2)
-    stats_text = marked(proc_ip_vs_stats(node.ipvs)).splitlines()
-    assert stats_text[:5] == STATS.splitlines()[:5]
-    assert stats_text[5].split() == ["1B", "1B", "0", "4FD", "0|"]
+    assert marked(proc_ip_vs_stats(node.ipvs)) == STATS
 
 
 #: A counter, how ``--stats`` prints it, and how with ``--exact``.
@@ -364,11 +360,11 @@ def test_connections_without_a_destination_are_listed_too() -> None:
 SORTED = """
     9fff:: fd00::1 ::127.255.0.1 ::128.0.0.0 ::255.255.0.0 ::7000:0:0:1 ::8000:0:0:1 0:0:7000::1 0:0:8000::1 1::
     2001:db8::1 2001:db8::9 2001:db8::8000:1 2001:db9::1 2a00::1 3ffe::1 8000::
-""".split()
+"""
 ADDED = """
     1:: 8000:: 9fff:: ::8000:0 ::7fff:1 ::ffff:0 0:0:8000::1 0:0:7000::1 0:0:0:0:8000:0:0:1 0:0:0:0:7000:0:0:1
     2001:db8::1 2001:db8::8000:1 2001:db8::9 2a00::1 3ffe::1 2001:db9::1 fd00::1
-""".split()
+"""
 
 
 def shown(service: VirtualService) -> list[str]:
@@ -379,13 +375,12 @@ def shown(service: VirtualService) -> list[str]:
 def test_addresses_are_sorted_by_differences_with_a_sign() -> None:
     """That is no order: 9fff:: comes before ::1 and 8000:: behind 3ffe::1, just as the tool has it."""
     service = one_service()
-    ports = [90] * 17 + [5, 40000, 65535, 1]
+    texts, ports = ADDED.split() + ["fd00::1"] * 4, [90] * 17 + [5, 40000, 65535, 1]
     service.destinations = [
-        Destination(Family.IPV6, value(text), port)
-        for text, port in zip(ADDED + ["fd00::1"] * 4, ports, strict=True)
+        Destination(Family.IPV6, value(text), port) for text, port in zip(texts, ports, strict=True)
     ][::-1]
 
-    expected = [f"[{text}]:90" for text in SORTED]
+    expected = [f"[{text}]:90" for text in SORTED.split()]
     expected[1:2] = [f"[fd00::1]:{port}" for port in (1, 5, 90, 40000, 65535)]
     assert shown(service) == expected
 
@@ -393,10 +388,8 @@ def test_addresses_are_sorted_by_differences_with_a_sign() -> None:
 def test_private_networks_are_sorted_192_and_172_before_10() -> None:
     """Seen as 32-bit numbers with a sign they are negative; a service with an IPv6 destination mixes them."""
     service = one_service()
-    texts = "10.244.0.5 172.16.0.5 192.168.0.5 127.0.0.1 2001:db8:2::9".split()
-    service.destinations = [
-        Destination(parse_address(text).family, value(text), 80) for text in reversed(texts)
-    ]
+    texts = ["10.244.0.5", "172.16.0.5", "192.168.0.5", "127.0.0.1", "2001:db8:2::9"]
+    service.destinations = [Destination(parse_address(text).family, value(text), 80) for text in reversed(texts)]
 
     assert shown(service) == ["172.16.0.5:80", "192.168.0.5:80", "10.244.0.5:80", "[2001:db8:2::9]:80", "127.0.0.1:80"]
 

@@ -11,7 +11,7 @@ from svcsim.lb.scheduler import SCHEDULERS, Scheduler, make_scheduler
 from svcsim.lb.service import Destination, VirtualService
 
 KERNELS = {"fo": (3, 18), "ovf": (4, 3), "mh": (4, 18), "twos": (5, 13)}
-NAMES = "dh fo lblc lblcr lc mh none nq ovf rr sed sh twos wlc wrr".split()
+NAMES = ["dh", "fo", "lblc", "lblcr", "lc", "mh", "none", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr"]
 
 
 def test_the_kernels_schedulers_are_there_by_its_names() -> None:
@@ -33,14 +33,14 @@ def test_an_older_kernel_does_not_find_a_younger_scheduler(name: str) -> None:
     assert make_scheduler(name, since).name == name
 
     if name in KERNELS:
-        with pytest.raises(MissingError, match="^Scheduler or persistence engine not found$"):
+        with pytest.raises(MissingError, match=r"^Scheduler or persistence engine not found$"):
             make_scheduler(name, (since[0], since[1] - 1))
 
 
 def test_an_unknown_name_is_not_found() -> None:
     """Nor is the empty one."""
     for name in ("rrr", ""):
-        with pytest.raises(MissingError, match="^Scheduler or persistence engine not found$"):
+        with pytest.raises(MissingError, match=r"^Scheduler or persistence engine not found$"):
             make_scheduler(name, (6, 18))
 
 

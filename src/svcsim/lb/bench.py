@@ -31,10 +31,12 @@ class Bench:
     The service 10.96.0.10:80 with the scheduler named, and a destination for each of *weights* in the order of adding.
 
     >>> bench = Bench("sed", [1, 3])
-    >>> [str(bench.connect()) for _ in range(4)]
-    ['10.244.0.3:8080', '10.244.0.3:8080', '10.244.0.2:8080', '10.244.0.3:8080']
+    >>> bench.picks(8)
+    [1, 1, 1, 0, 1, 1, 1, 0]
     >>> bench.shares()
-    [1, 3]
+    [2, 6]
+    >>> print(bench.connect())
+    10.244.0.3:8080
     """
 
     def __init__(
@@ -102,6 +104,21 @@ class Bench:
     ) -> Destination | None:
         """Open a connection, *active* like TCP's or not, like UDP's; where it went, None if nowhere."""
         return self.take(Skb(Packet.tcp(client, to)), active=active)
+
+    def picks(self, count: int, *, active: bool = True) -> list[int | None]:
+        """
+        Open *count* connections, each from another client, 198.51.100.1 and on.
+
+        Where each went, as the number of its destination in the order of adding; None if nowhere.
+        """
+        numbers = {destination: number for number, destination in enumerate(self.destinations)}
+        skb = Skb(Packet.tcp("198.51.100.0:40000", "10.96.0.10:80"))
+        found = []
+        for _ in range(count):
+            skb.src += 1
+            chosen = self.take(skb, active=active)
+            found.append(None if chosen is None else numbers[chosen])
+        return found
 
     def take(self, skb: Skb, *, active: bool = True) -> Destination | None:
         """Open the connection of *skb*."""

@@ -7,6 +7,7 @@ In a set with networks the longest prefix that holds the packet decides, and ``n
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import attrs
@@ -77,7 +78,8 @@ class IpSet:
     sets: IpSets
     entries: dict[Element, Entry] = attrs.field(factory=dict)
     members: list[IpSet] = attrs.field(factory=list)  # list:set
-    references: int = 0
+    lists: int = 0  # how many sets of sets it is a member of
+    users: weakref.WeakSet[object] = attrs.field(factory=weakref.WeakSet)  # what loaded rules look it up by
     _lengths: dict[tuple[int, ...], int] = attrs.field(factory=dict)  # how many elements have these prefix lengths
     _order: tuple[tuple[int, ...], ...] = ()  # those lengths, longest first
     _wildcards: int = 0
@@ -86,6 +88,11 @@ class IpSet:
     def family(self) -> Family:
         """The family of its addresses."""
         return self.options.family
+
+    @property
+    def references(self) -> int:
+        """How many rules and lists use it."""
+        return self.lists + len(self.users)
 
     def add(
         self,
@@ -153,7 +160,7 @@ class IpSet:
         for element in list(self.entries):
             self.discard(element)
         for member in self.members:
-            member.references -= 1
+            member.lists -= 1
         self.members.clear()
 
     def holds(self, text: str) -> bool:
@@ -304,7 +311,7 @@ class IpSet:
                 raise MissingError("Reference element for before/after is not added")
             at = self.members.index(other) + (after is not None)
         self.members.insert(at, member)
-        member.references += 1
+        member.lists += 1
 
     def remove_member(self, name: str, *, exist: bool = False) -> None:
         """Take a set off this list."""
@@ -314,7 +321,7 @@ class IpSet:
                 return
             raise MissingError(_NOT_THERE)
         self.members.remove(member)
-        member.references -= 1
+        member.lists -= 1
 
     def _member(self, name: str) -> IpSet:
         if name not in self.sets:

@@ -31,30 +31,31 @@ def partial(rng: random.Random, site: Site, users: list[str]) -> list[str]:
         chain = rng.choice([*CHAINS, *users])
         words = rule(rng, site, chain, [])
         prefix = counters(rng) + " " if rng.random() < 0.3 else ""
-        lines.append(
-            rng.choice(
-                (
-                    f"{prefix}-A {chain} {words}",
-                    f"{prefix}-A {chain} {words}",
-                    f"{prefix}-A FORWARD -j {rng.choice(users)}",
-                    f"-I {chain} {words}",
-                    f"-I {chain} {rng.randrange(1, 4)} {words}",
-                    f"-D {chain} {rng.randrange(1, 4)}",
-                    f"-R {chain} 1 {words}",
-                    f"-F {chain}",
-                    f"-Z {chain}",
-                    f"-X {rng.choice([*users, 'new'])}",
-                    f"-N {rng.choice(('new', 'newer', users[0]))}",
-                    f"-E {rng.choice(users)} renamed",
-                    f"-P {chain} ACCEPT",
-                    "# a remark",
-                    "",
-                    f"-A {chain} -j later",
-                    f"-A {rng.choice(users)} -j {rng.choice(users)}",
-                    f"{prefix}-A {chain} -m nosuch",
-                )
-            )
+        good = (
+            *[f"{prefix}-A {chain} {words}"] * 3,
+            f"{prefix}-A FORWARD -j {rng.choice(users)}",
+            f"-I {chain} {words}",
+            f"-I {chain} 1 {words}",
+            f"-F {chain}",
+            f"-Z {chain}",
+            f"-P {rng.choice(CHAINS)} ACCEPT",
+            "# a remark",
+            "",
+            "-D FORWARD 1",
+            "-R FORWARD 1 " + words,
         )
+        doubtful = (
+            f"-I {chain} {rng.randrange(2, 4)} {words}",
+            f"-D {chain} {rng.randrange(1, 4)}",
+            f"-R {chain} 1 {words}",
+            f"-X {rng.choice([*users, 'new'])}",
+            f"-N {rng.choice(('new', 'newer', users[0]))}",
+            f"-E {rng.choice(users)} renamed",
+            f"-A {chain} -j later",
+            f"-A {rng.choice(users)} -j {rng.choice(users)}",
+            f"{prefix}-A {chain} -m nosuch",
+        )
+        lines.append(rng.choice(good if rng.random() < 0.85 else doubtful))
     return lines
 
 

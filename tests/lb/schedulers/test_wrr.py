@@ -11,9 +11,8 @@ from svcsim.lb.service import Destination
 
 
 def picks(bench: Bench, count: int) -> str:
-    """Open *count* connections; the numbers of their destinations in the order of adding."""
-    found = [bench.connect() for _ in range(count)]
-    return " ".join("-" if d is None else str(bench.destinations.index(d)) for d in found)
+    """The destinations of *count* connections on one line."""
+    return " ".join("-" if number is None else str(number) for number in bench.picks(count))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ class DestinationHashing(Scheduler):
 
     It is meant for transparent caches behind a firewall mark; with one virtual address one destination gets everything.
     Weights are not looked at when slots are dealt out. A slot whose destination is quiesced or overloaded refuses.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("dh", [1, 9]).picks(4)
+    [1, 1, 1, 1]
     """
 
     slots: list[Destination] = attrs.field(factory=list, init=False)

@@ -22,7 +22,13 @@ __all__ = ["WeightedFailover"]
 @SCHEDULERS.register("fo")
 @attrs.define(eq=False)
 class WeightedFailover(Scheduler):
-    """Pick the usable destination of the largest weight, always; a tie goes to the earlier one in the list."""
+    """
+    Pick the usable destination of the largest weight, always; a tie goes to the earlier one in the list.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("fo", [1, 3, 2]).picks(3)
+    [1, 1, 1]
+    """
 
     since = (3, 18)
 

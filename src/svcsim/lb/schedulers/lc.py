@@ -26,6 +26,12 @@ class LeastConnection(Scheduler):
     Pick the destination with the least to do; weights count only as 0 or not 0.
 
     An active connection weighs as much as 256 inactive ones. A tie goes to the earlier destination in the list.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> bench = Bench("lc", [1, 1])
+    >>> bench.destinations[1].active = 2
+    >>> bench.picks(4)
+    [0, 0, 1, 0]
     """
 
     def schedule(self, service: VirtualService, skb: Skb) -> Destination | None:

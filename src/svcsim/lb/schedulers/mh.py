@@ -70,6 +70,14 @@ class MaglevHashing(Scheduler):
     turns until the table is full. Weights are turns a round, after division by what they have in common. A destination
     that is quiesced keeps its slots, so that bringing it back moves nobody; like one that is overloaded it refuses,
     unless the flag ``mh-fallback`` sends the connection to another slot. With ``mh-port`` the client's port counts too.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> whole, rest = Bench("mh", [1, 1, 1]), Bench("mh", [1, 1, 1])
+    >>> rest.remove(rest.destinations[2])
+    >>> whole.picks(12)
+    [0, 0, 1, 2, 1, 1, 1, 1, 0, 0, 2, 1]
+    >>> rest.picks(12)
+    [0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1]
     """
 
     flag_names = ("mh-fallback", "mh-port", "flag-3")

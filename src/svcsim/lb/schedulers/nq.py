@@ -27,6 +27,10 @@ class NeverQueue(Scheduler):
 
     Idle means without active connections, so every connection of a UDP service goes to the first usable destination.
     The expected delay is that of `ShortestExpectedDelay`.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("nq", [1, 3]).picks(5)
+    [1, 0, 1, 1, 1]
     """
 
     def schedule(self, service: VirtualService, skb: Skb) -> Destination | None:

@@ -27,6 +27,10 @@ class WeightedOverflow(Scheduler):
 
     A destination that has as many active connections as its weight still gets one more; one with more is full. When
     all are full there is none to be had.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("ovf", [1, 2]).picks(6)
+    [1, 1, 1, 0, 0, None]
     """
 
     since = (4, 3)

@@ -27,6 +27,10 @@ class ShortestExpectedDelay(Scheduler):
 
     The expected delay is ``(active + 1) / weight``; a tie goes to the earlier destination in the list. Inactive
     connections do not count, so every connection of a UDP service goes to the first of the heaviest destinations.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("sed", [1, 3]).picks(4), Bench("sed", [1, 3]).picks(4, active=False)
+    ([1, 1, 1, 0], [1, 1, 1, 1])
     """
 
     def schedule(self, service: VirtualService, skb: Skb) -> Destination | None:

@@ -36,6 +36,10 @@ class SourceHashing(Scheduler):
     With the flag ``sh-port`` the client's port counts too. Where the slot's destination is quiesced or overloaded, the
     connection is refused, unless ``sh-fallback`` sends it to the next usable slot. A destination of weight 0 keeps one
     slot; one of weight 256 or more, first in the list, takes the whole table.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("sh", [1, 2]).picks(8)
+    [1, 0, 0, 1, 1, 1, 1, 1]
     """
 
     flag_names = ("sh-fallback", "sh-port", "flag-3")

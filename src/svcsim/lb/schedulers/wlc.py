@@ -40,7 +40,13 @@ def least_loaded(destinations: list[Destination]) -> Destination | None:
 @SCHEDULERS.register("wlc")
 @attrs.define(eq=False)
 class WeightedLeastConnection(Scheduler):
-    """Pick the destination with the least to do for its weight (see `least_loaded`)."""
+    """
+    Pick the destination with the least to do for its weight (see `least_loaded`).
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("wlc", [1, 2]).picks(6)
+    [1, 0, 1, 1, 0, 1]
+    """
 
     def schedule(self, service: VirtualService, skb: Skb) -> Destination | None:
         return least_loaded(service.destinations)

@@ -32,6 +32,10 @@ class WeightedRoundRobin(Scheduler):
     that is built one by one begins in the middle of a cycle.
 
     *position* is where the last choice stands in the list, -1 if there is none.
+
+    >>> from svcsim.lb.bench import Bench
+    >>> Bench("wrr", [1, 2, 3]).picks(6)
+    [2, 1, 0, 2, 2, 1]
     """
 
     position: int = attrs.field(default=-1, init=False)

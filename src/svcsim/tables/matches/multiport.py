@@ -50,7 +50,7 @@ class MultiportMatch(Match):
     kind: str
     ports: tuple[tuple[int, int], ...]
     invert: bool = attrs.field(default=False, kw_only=True)
-    proto: int = attrs.field(default=0, kw_only=True)
+    proto: int = attrs.field(default=0, kw_only=True, eq=False)
 
     @classmethod
     def parse(cls, args: Args) -> Self:
