@@ -66,8 +66,8 @@ def imports(path: Path, *, typing: bool = False) -> Iterator[tuple[str, bool]]:
                 assert child.level == 0, f"{path}: imports are absolute"
                 target = SRC.parent / child.module.replace(".", "/")
                 for alias in child.names:
-                    inside = target / f"{alias.name}.py"
-                    yield (f"{child.module}.{alias.name}" if inside.exists() else child.module), top
+                    inside = (target / f"{alias.name}.py").exists() or (target / alias.name).is_dir()
+                    yield (f"{child.module}.{alias.name}" if inside else child.module), top
             else:
                 inner = top and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
                 yield from visit(child, inner)

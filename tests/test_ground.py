@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from importlib import metadata
 
 import numpy as np
@@ -211,11 +211,12 @@ def test_adjusting_is_summing_again(data, word):
 
 @given(st.ip_addresses())
 def test_addresses_come_back(address):
-    """Every address is read from its text and written again, as the standard library writes it."""
+    """Every address is read from its text and written again, as inet_ntop writes it."""
     parsed = parse_address(str(address))
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
 
     assert parsed == Address(Family(address.version), int(address))
-    assert str(parsed) == str(ipaddress.ip_address(str(address)))
+    assert str(parsed) == socket.inet_ntop(family, address.packed)
 
 
 @pytest.mark.parametrize("text", ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.-4", "::g", "fe80::1%eth0", "a.b.c.d", "1.2.3.٤"])

@@ -64,7 +64,13 @@ class TcpSide:
     acked: bool = False
 
     def take_options(self, options: bytes) -> None:
-        """Learn window scale and SACK from the options of a SYN; all else but being liberal is forgotten."""
+        """
+        Learn window scale and SACK from the options of a SYN; all else but being liberal is forgotten.
+
+        A SYN without any option teaches nothing, and what was learnt before stays.
+        """
+        if not options:
+            return
         self.scale = 0
         self.scales = self.sack = self.began_close = self.unacked = self.acked = False
         for kind, body in options_of(options):

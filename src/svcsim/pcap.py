@@ -181,5 +181,6 @@ def write_pcap(stream: IO[bytes], packets: Iterable[tuple[int, Packet]], *, nano
     """Write (*time* in nanoseconds, packet) pairs as a pcap stream of raw IP."""
     dpkt = _dpkt()
     writer = dpkt.pcap.Writer(stream, nano=nanosecond, linktype=LinkType.RAW)
+    unit, digits = (1, -9) if nanosecond else (1000, -6)
     for time, packet in packets:
-        writer.writepkt_time(encode(packet), Decimal(time).scaleb(-9))
+        writer.writepkt_time(encode(packet), Decimal(time // unit).scaleb(digits))

@@ -134,6 +134,9 @@ class _Table:
         for mask in self.masks:
             yield from self.by_mask[mask].get(dst & mask, ())
 
+    def __contains__(self, entry: RouteEntry) -> bool:
+        return entry in self.by_mask.get(entry.prefix.mask, {}).get(entry.prefix.value, ())
+
     def __iter__(self) -> Iterator[RouteEntry]:
         for mask in sorted(self.by_mask):
             for value in sorted(self.by_mask[mask]):
@@ -166,6 +169,7 @@ class Routing:
         self._cache: dict[int | tuple[int, int, int, str, str], Route] = {}
         self._plain = True  # no rule looks at anything but the destination
         self._connected: dict[tuple[str, DeviceAddress], list[tuple[int, RouteEntry]]] = {}
+        self._held: dict[tuple[str, Prefix], set[int]] = {}  # the addresses in each subnet of a device
         for address in devices["lo"].of_family(family):
             self._connect(devices["lo"], address)
 
@@ -269,9 +273,10 @@ class Routing:
 
     def add_address(self, device: Device, address: DeviceAddress) -> None:
         """Put an address on a device: it becomes local, and its subnet connected."""
-        if any(a.address == address.address and a.length == address.length for a in device.of_family(self.family)):
+        neighbours = self._held.get((device.name, address.subnet), ())
+        if address.address in neighbours:
             raise ExistsError("RTNETLINK answers: File exists", exit_code=2)
-        if self.family is Family.IPV4 and any(a.subnet == address.subnet for a in device.of_family(self.family)):
+        if neighbours and self.family is Family.IPV4:
             address = attrs.evolve(address, secondary=True)
         device.addresses.append(address)
         self._connect(device, address)
@@ -316,10 +321,12 @@ class Routing:
         for table, entry in brought:
             self.tables[table].add(entry)
         self._connected[device.name, address] = brought
+        self._held.setdefault((device.name, address.subnet), set()).add(address.address)
 
     def _disconnect(self, device: Device, address: DeviceAddress) -> None:
+        self._held[device.name, address.subnet].discard(address.address)
         for table, entry in self._connected.pop((device.name, address), ()):
-            if entry in list(self.tables[table]):
+            if entry in self.tables[table]:
                 self.tables[table].remove(entry)
 
     def address_type(self, address: int, device: str = "") -> RouteKind:

@@ -7,6 +7,7 @@ left out of the value and computed again when bytes are asked for; one that is n
 
 from __future__ import annotations
 
+import struct
 from struct import Struct
 
 from svcsim.addr import Family
@@ -214,19 +215,26 @@ def encode(packet: Packet) -> bytes:
     >>> encode(Packet.udp("192.0.2.1:1", "192.0.2.2:2")).hex()
     '4500001c000040004011b6cdc0000201c00002020001000200087bd7'
     """
+    try:
+        return _encode(packet)
+    except (struct.error, OverflowError) as error:
+        raise PacketError(f"a header field is out of range: {error}") from error
+
+
+def _encode(packet: Packet) -> bytes:
+    if packet.length > 0xFFFF + (0 if packet.family == 4 else 40):
+        raise PacketError(f"too long for a packet: {packet.length} bytes")
     body = _body(packet)
     if packet.family == 6:
         word = 6 << 28 | packet.tos << 20 | packet.flow_label
         length = len(packet.options) + len(body)
-        if length > 0xFFFF:
-            raise PacketError(f"too long for a packet: {length} bytes of payload")
         first = packet.proto if packet.next_header is None else packet.next_header
         head = _IPV6.pack(word, length, first, packet.ttl, packet.src.to_bytes(16), packet.dst.to_bytes(16))
         return head + packet.options + body
     start = 20 + len(packet.options)
     total = start + len(body)
-    if total > 0xFFFF or start > 60 or start & 3:
-        raise PacketError(f"too long for a packet: {start} bytes of header, {total} in all")
+    if start > 60 or start & 3:
+        raise PacketError(f"impossible IPv4 header length {start}")
     fragment = packet.dont_fragment << 14 | packet.more_fragments << 13 | packet.fragment_offset
     fields = [
         4 << 4 | start >> 2,

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from svcsim.addr import Family, parse_address
 from svcsim.clock import Clock
 from svcsim.hooks import Skb
-from svcsim.lb import schedulers as _built_in  # noqa: F401 - makes them known by name
 from svcsim.lb.scheduler import make_scheduler
 from svcsim.lb.service import Destination, ServiceKey, VirtualService
 from svcsim.lb.sysctls import PARAMETERS

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from svcsim.addr import Family, format_address
 from svcsim.lb.conn import VsConn
-from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, TunnelType, VirtualService
 from svcsim.lb.stats import Rates, Totals
 from svcsim.packet import Proto
@@ -21,9 +20,6 @@ __all__ = [
     "LISTINGS",
     "connection_listing",
     "listing",
-    "proc_ip_vs",
-    "proc_ip_vs_conn",
-    "proc_ip_vs_stats",
     "saved",
     "sorted_as_tool",
 ]

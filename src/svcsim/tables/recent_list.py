@@ -17,8 +17,8 @@ _HZ = 250
 _TICK = SECOND // _HZ
 #: How many addresses a list holds (module parameter ip_list_tot).
 _SIZE = 100
-#: How many times are kept if no rule asks for a number of hits; else the next power of two.
-_FEWEST_STAMPS = 32
+#: How many times are kept for a rule that asks for no number of hits; for another, the next power of two.
+_USUAL_STAMPS = 32
 
 
 @attrs.define(eq=False)
@@ -36,12 +36,12 @@ class RecentList:
     name: str
     clock: Clock
     mask: int
-    room: int = _FEWEST_STAMPS
+    room: int = 0
     entries: dict[int, RecentEntry] = attrs.field(factory=dict)
 
     def need(self, hits: int) -> None:
-        """Make room for *hits* times in each entry; a list that had less is emptied."""
-        room = max(_FEWEST_STAMPS, 1 << hits.bit_length()) if hits else self.room
+        """Make room for *hits* times in each entry (0: as many as usual); a list that had less is emptied."""
+        room = 1 << (hits - 1).bit_length() if hits else _USUAL_STAMPS
         if room > self.room:
             self.entries.clear()
             self.room = room

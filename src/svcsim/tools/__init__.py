@@ -5,9 +5,14 @@ from svcsim.tools.command import TOOLS
 from svcsim.tools.conntrack import conntrack
 from svcsim.tools.ip import ip
 from svcsim.tools.ipset import ipset
-from svcsim.tools.iptables import iptables
-from svcsim.tools.ipvsadm import ipvsadm
+from svcsim.tools.ipvsadm import ipvsadm, ipvsadm_restore, ipvsadm_save
 from svcsim.tools.proc import cat
 from svcsim.tools.sysctl import sysctl
 
-__all__: list[str] = []
+__all__ = ["TOOLS"]
+
+for _tool in (conntrack, ip, ipset, ipvsadm, cat, sysctl, filters.echo, filters.grep, filters.head, filters.sort, filters.tail, filters.wc, filters.true, filters.false):
+    TOOLS.add(_tool.__name__, _tool)
+TOOLS.add("ipvsadm-save", ipvsadm_save)
+TOOLS.add("ipvsadm-restore", ipvsadm_restore)
+TOOLS.add(":", filters.true)

@@ -57,10 +57,10 @@ def route(node: Node, words: Words, family: Family | None) -> Completed:
         kind = _KINDS[words.take()]
     if words.peek() == "to":
         words.take()
-    given = words.options(_VALUED | _NOT_MODELLED, positional="to", flags={"onlink"})
-    unknown = given.keys() & _NOT_MODELLED
+    unknown = words.first_of(_NOT_MODELLED)
     if unknown:
-        raise UnsupportedError(f"ip route {unknown.pop()}", instead="known: dev via src table metric scope proto mtu")
+        raise UnsupportedError(f"ip route {unknown}", instead="known: dev via src table metric scope proto mtu")
+    given = words.options(_VALUED, positional="to", flags={"onlink"})
     gateway = parse_address(given["via"]) if "via" in given else None
     if family is None:
         family = gateway.family if gateway else None

@@ -32,6 +32,10 @@ class Words:
         """Take the next word, empty at the end."""
         return self._words.pop(0) if self._words else ""
 
+    def first_of(self, words: Collection[str]) -> str:
+        """The first of the words left that is one of *words*, empty if none is."""
+        return next((word for word in self._words if word in words), "")
+
     def verb(self, verbs: tuple[str, ...], *, default: str) -> str:
         """Take one of *verbs*, of which a beginning suffices; *default* where no word is left."""
         if not self._words:

@@ -212,7 +212,7 @@ def parse(line: str) -> list[Pipeline]:
 
     def end_command(operator: str) -> None:
         if not words:
-            if fields or commands or operator in ("&&", "||", "|"):
+            if fields or commands or operator in ("&&", "||", "|", ";"):
                 raise ConfigError(f'sh: 1: Syntax error: "{operator.strip() or "newline"}" unexpected', exit_code=2)
             return
         if words[0] in _KEYWORDS:
