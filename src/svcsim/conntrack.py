@@ -309,7 +309,7 @@ class Conntrack:
 
     def close(self, conn: Conn) -> None:
         """Take a TCP connection for closed because this host has answered it with a reset."""
-        parameter = conn.state.close() if conn.state is not None else ""
+        parameter = conn.state.close() if conn.state is not None and conn.status & _CONFIRMED else ""
         if parameter:
             self.refresh(conn, self.sysctls[parameter] * SECOND)
 

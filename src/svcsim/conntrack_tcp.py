@@ -125,7 +125,9 @@ class TcpState(ConnState):
         return self.phase in _CLOSING
 
     def close(self) -> str:
-        """Take the connection for closed."""
+        """Take the connection for closed; if it was already, its time runs on."""
+        if self.phase is CL:
+            return ""
         self.phase = CL
         return Tracker.PREFIX + _TIMEOUTS[CL]
 
@@ -250,7 +252,7 @@ class TcpTracker(Tracker):
 
     @staticmethod
     def _resynchronise(state: TcpState) -> None:
-        """Believe the SYN that was ignored, which was the client's, and forget what was known of the server."""
+        """Believe the SYN that was ignored, which was the client's, and forget all of the server but being liberal."""
         windows = state.windows
         client = TcpSide(
             end=windows.last_end,
@@ -260,7 +262,7 @@ class TcpTracker(Tracker):
             scales=state.ignored_scale is not None,
             sack=state.ignored_sack,
         )
-        windows.sides = (client, TcpSide())
+        windows.sides = (client, TcpSide(liberal=windows.sides[1].liberal))
         state.challenge_expected = False
 
     @staticmethod

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from svcsim.tables.ipset import IpSets
     from svcsim.tracking import Tracking
 
-__all__ = ["CtInfo", "Hook", "HookEntry", "HookState", "Hooks", "Host", "Priority", "Skb", "Verdict"]
+__all__ = ["CtInfo", "Hook", "HookEntry", "HookState", "Hooks", "Host", "Owner", "Priority", "Skb", "Verdict"]
 
 
 class Hook(enum.IntEnum):
@@ -101,6 +101,15 @@ class CtInfo(enum.Enum):
 _INVALID = CtInfo.INVALID
 
 
+@attrs.frozen
+class Owner:
+    """Whose a local socket is: user, group, and supplementary *groups*."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: frozenset[int] = frozenset()
+
+
 @attrs.define(eq=False, init=False)
 class Skb:
     """
@@ -131,7 +140,7 @@ class Skb:
     ctinfo: CtInfo
     ipvs_property: bool  # IPVS has handled it
     largest_fragment: int  # of those it was put together from, 0 if it came whole
-    owner: int | None  # uid of the local socket that sends it
+    owner: Owner | None  # of the local socket that sends it
     traced: bool  # by the TRACE target
     trace: Trace | None
 

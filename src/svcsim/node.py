@@ -14,7 +14,7 @@ from svcsim.conntrack import Conntrack
 from svcsim.device import Device, DeviceAddress, Devices
 from svcsim.errors import ConfigError, MissingError
 from svcsim.fragment import fragments_of
-from svcsim.hooks import CtInfo, Hook, Hooks, HookState, Skb, Verdict
+from svcsim.hooks import CtInfo, Hook, Hooks, HookState, Owner, Skb, Verdict
 from svcsim.icmp import error_about, reset_of
 from svcsim.ingress import HOST_PARAMETERS, Ingress
 from svcsim.lb.director import Director
@@ -40,6 +40,7 @@ _UNICAST, _LOCAL = RouteKind.UNICAST, RouteKind.LOCAL
 
 #: The kernel whose behaviour is meant unless a node is told otherwise.
 _NEWEST_KERNEL = "6.18"
+_ROOT = Owner()
 _ERRNO = {
     RouteKind.NONE: errno.ENETUNREACH,
     RouteKind.UNREACHABLE: errno.EHOSTUNREACH,
@@ -230,11 +231,11 @@ class Node:
             self._settle()
         return outcome
 
-    def send(self, packet: Packet, *, uid: int = 0, mark: int = 0, trace: bool = False) -> Outcome:
-        """Send *packet* as a process of user *uid* on this node would, through a raw socket."""
+    def send(self, packet: Packet, *, owner: Owner = _ROOT, mark: int = 0, trace: bool = False) -> Outcome:
+        """Send *packet* as a process of *owner* on this node would, through a raw socket."""
         self.outcome = outcome = Outcome(trace=Trace() if trace else None)
         skb = Skb(packet, trace=outcome.trace)
-        skb.owner, skb.mark = uid, mark
+        skb.owner, skb.mark = owner, mark
         route = self.routes[skb.family].lookup(skb.dst, 0, mark)
         outcome.error = _ERRNO.get(route.kind, 0)
         if not outcome.error and skb.length > route.mtu:
@@ -245,7 +246,7 @@ class Node:
         if skb.src == 0:
             skb.set_source(route.source, skb.sport)
         outcome.verdict = self.transmit(skb, route)
-        if outcome.verdict is Verdict.DROP:
+        if outcome.verdict is Verdict.DROP and not outcome.error:
             outcome.error = errno.EPERM
         self._settle()
         return outcome
@@ -356,15 +357,25 @@ class Node:
     # -- what mechanisms ask of their host ----------------------------------------------------------------------------
 
     def reroute(self, skb: Skb, state: HookState) -> bool:
-        """Route *skb* anew as if it were made here."""
+        """Route *skb* anew as if it were made here; False if there is no way, which its sender is told."""
         route = self.routes[skb.family].lookup(skb.dst, skb.src, skb.mark)
-        if route.kind in _ERRNO and route.kind is not RouteKind.BROADCAST:
+        error = 0 if route.kind is RouteKind.BROADCAST else _ERRNO.get(route.kind, 0)
+        if not error and not self._may_have_source(skb.family, skb.src, route):
+            error = errno.EINVAL
+        if error:
+            self.outcome.error = error
             self._drop(skb, f"{route}: no way after a rewrite")
             return False
         skb.route = route
         if skb.trace is not None:
             skb.trace.append(Routed(route))
         return True
+
+    def _may_have_source(self, family: Family, source: int, route: Route) -> bool:
+        """Whether what leaves by *route* may come from *source*: loopback addresses stay inside."""
+        if family is Family.IPV6 or source >> 24 != 127 or route.device == "lo":
+            return True
+        return self.ingress[family].input_of(route.device).route_localnet
 
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:
         """Tell the sender of *skb* by an ICMP error that quotes it as it stands now, unless none may be sent."""
@@ -379,13 +390,20 @@ class Node:
         """Answer the TCP segment *skb* with a reset, unless it is one itself; its connection is as good as closed."""
         packet = reset_of(skb)
         if packet is not None:
-            self.originate(packet, about=skb)
+            self.originate(packet, about=skb, labelled=False)
             if skb.ct is not None and isinstance(skb.header, Tcp):
                 self.conntrack.close(skb.ct)
 
-    def originate(self, packet: Packet, *, about: Skb | None = None, mark: int = 0) -> None:
-        """Send a *packet* of the host's own; one *about* another belongs to that one's connection."""
-        if packet.family is Family.IPV6:  # a host labels its flows by a hash that nobody else can predict
+    def originate(
+        self, packet: Packet, *, about: Skb | None = None, mark: int = 0, outdev: str = "", labelled: bool = True
+    ) -> None:
+        """
+        Send a *packet* of the host's own, by *outdev* if one is named.
+
+        One *about* another belongs to that one's connection. IPv6 packets of the host's own protocols are *labelled*
+        as a flow.
+        """
+        if packet.family is Family.IPV6 and labelled:  # by a hash that nobody else can predict
             label = self._labels.at(hash((packet.src, packet.dst, packet.proto, packet.sport, packet.dport)))
             packet = packet.rewritten(flow_label=label & 0xFFFFF)
         skb = Skb(packet, trace=self.outcome.trace)
@@ -395,8 +413,8 @@ class Node:
         if about is not None and about.ct is not None:
             skb.ct = about.ct
             skb.ctinfo = CtInfo.RELATED if about.ctinfo.is_reply else CtInfo.RELATED_REPLY
-        route = self.routes[packet.family].lookup(packet.dst, packet.src, mark)
-        if route.kind in _ERRNO:
+        route = self.routes[packet.family].lookup(packet.dst, packet.src, mark, outdev=outdev)
+        if route.kind in _ERRNO or not self._may_have_source(packet.family, packet.src, route):
             self._drop(skb, f"{route}: no way back")
         else:
             self.transmit(skb, route)

@@ -24,6 +24,7 @@ LOCAL, MAIN, DEFAULT = 255, 254, 253
 _CACHE_SIZE = 1 << 16
 #: What a route that names no metric gets: IPv6 says 1024.
 _IPV6_METRIC = 1024
+_LIMITED_BROADCAST = 0xFFFFFFFF
 
 
 class RouteKind(enum.Enum):
@@ -199,7 +200,7 @@ class Routing:
                 device = self.devices.get(entry.device)
                 if entry.device and (device is None or not device.up):
                     continue
-                if outdev and entry.device != outdev and entry.kind in (RouteKind.UNICAST, RouteKind.BROADCAST):
+                if outdev and entry.device != outdev:
                     continue
                 return self._answer(entry, dst, rule.table, device)
         return Route(RouteKind.NONE)
@@ -210,6 +211,8 @@ class Routing:
         if device is None:
             return Route(entry.kind, table=table)
         source = entry.source or self.select_source(entry.device, entry.gateway or dst)
+        if dst == _LIMITED_BROADCAST and self.family is Family.IPV4:
+            return Route(RouteKind.BROADCAST, entry.device, 0, source, device.mtu, "link", table)
         return Route(entry.kind, entry.device, entry.gateway, source, entry.mtu or device.mtu, entry.scope, table)
 
     def add(self, entry: RouteEntry, table: int = MAIN, *, replace: bool = False) -> None:
@@ -346,6 +349,12 @@ class Routing:
     def is_local(self, address: int, device: str = "") -> bool:
         """Whether *address* belongs to this host (to *device*, if one is named)."""
         return self.address_type(address, device) is RouteKind.LOCAL
+
+    def holder(self, address: int) -> str:
+        """The device that has *address*, empty if none has."""
+        for entry in self.tables[LOCAL].candidates(address):
+            return entry.device
+        return ""
 
     def first_address(self, device: str) -> int:
         """The first address of *device*, 0 if it has none."""

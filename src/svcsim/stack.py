@@ -88,7 +88,10 @@ class LocalStack:
             answer = reset_of(skb, tos=skb.tos if skb.family is Family.IPV4 else 0)
             self._drop(skb, f"no listener at TCP port {skb.dport}")
             if answer is not None:
-                self._node.originate(answer)
+                # An IPv6 reset to the loopback address is bound to the device that was spoken to, as in the kernel.
+                strict = skb.family is Family.IPV6 and skb.src == 1
+                outdev = self._node.routes[skb.family].holder(skb.dst) if strict else ""
+                self._node.originate(answer, outdev=outdev)
         elif isinstance(header, Udp):
             self._drop(skb, f"no listener at UDP port {skb.dport}")
             self._node.answer_icmp(skb, *_PORT_UNREACHABLE[skb.family])

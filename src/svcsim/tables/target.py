@@ -28,6 +28,8 @@ class Target(Extension):
 
     verdict: ClassVar[Verdict | None] = None
     returns: ClassVar[bool] = False
+    #: The name that a listing prints, where that is not its own.
+    listed: ClassVar[str] = ""
 
     def apply(self, skb: Skb, state: HookState) -> Verdict | None:
         """Act on *skb*; a verdict ends the table, None goes on with the next rule."""

@@ -255,6 +255,26 @@ def test_mh_keeps_its_table_when_there_are_more_destinations_than_slots() -> Non
     assert extra not in before
 
 
+def test_mh_fallback_hashes_the_key_with_an_offset_that_begins_at_the_slot() -> None:
+    """The search does not walk along the table: each step hashes the client and a new offset again."""
+    bench = Bench("mh", [1] * 40, flags=FALLBACK)
+    scheduler = bench.service.scheduler
+    assert isinstance(scheduler, MaglevHashing)
+    for destination in bench.destinations[:30]:
+        destination.overloaded = True
+    searched = 0
+    for client in CLIENTS[:80]:
+        key = parse_address(client.partition(":")[0]).value
+        first = siphash_1_3(key, 2654435761) % 4093
+        chosen, steps = scheduler.slots[first], 0
+        while chosen.overloaded:
+            chosen = scheduler.slots[siphash_1_3(key + (steps + first) % 4093, 2654435761) % 4093]
+            steps += 1
+        searched += steps
+        assert bench.connect(client) is chosen
+    assert searched > 80
+
+
 def test_mh_port_and_fallback_over_many_clients() -> None:
     """With the port in the key one client reaches every destination; with one left, fallback always finds it."""
     bench = Bench("mh", [1, 1, 1], flags=PORT | FALLBACK)

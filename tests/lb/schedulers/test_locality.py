@@ -109,6 +109,24 @@ def test_lblcr_lets_the_busiest_replica_go_after_a_day_without_change() -> None:
     assert entry.last_change == bench.clock.now
 
 
+def test_of_two_equally_busy_replicas_the_newer_goes() -> None:
+    """The first of the set, into which replicas are put at the head."""
+    bench = Bench("lblcr", [4, 4])
+    other, known = bench.destinations
+    bench.connect(to=A)
+    known.active = 5
+    bench.connect(to=A)
+    known.active = other.active = 2
+    bench.clock.advance(DAY + 1)
+    scheduler = bench.service.scheduler
+    assert isinstance(scheduler, LocalityLeastConnectionReplicated)
+    (entry,) = scheduler.map.entries.values()
+
+    # It was found before it went, so it serves this time.
+    assert bench.connect(to=A) is other
+    assert entry.members == [known]
+
+
 @pytest.mark.parametrize("name", ["lblc", "lblcr"])
 def test_an_address_is_forgotten_after_a_day_at_the_next_full_check(name: str) -> None:
     """Full checks come every half hour or so; an address used since is kept."""

@@ -11,9 +11,8 @@ from typing import Self
 
 import attrs
 
-from svcsim.errors import UnsupportedError
 from svcsim.hooks import Hook, HookState, Skb
-from svcsim.tables.extension import Loader, Place, Test
+from svcsim.tables.extension import Place
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.names import group_name, user_name, user_number
 from svcsim.tables.options import Args, Option, c_integer
@@ -102,22 +101,24 @@ class OwnerMatch(Match):
             if ends is not None and ends[0] > ends[1]:
                 raise Refusal(f"owner: the range {range_text(ends, '-')} is reversed")
 
-    def load(self, loader: Loader) -> Test:
-        """A packet knows its user; of groups nothing is known here."""
-        if self.groups is not None:
-            raise UnsupportedError("-m owner --gid-owner", instead="ask for --uid-owner")
-        return self.matches
-
     def matches(self, skb: Skb, state: HookState) -> bool:
         """Whether the sender is as asked for."""
-        if skb.owner is None:
-            return (self.users is None or self.not_users) and (not self.socket or self.not_socket)
+        owner = skb.owner
+        if owner is None:
+            asked = (self.users, self.not_users), (self.groups, self.not_groups), (self.socket or None, self.not_socket)
+            return all(what is None or inverted for what, inverted in asked)
         if self.socket and self.not_socket:
             return False
-        if self.users is None:
-            return True
-        low, high = self.users
-        return (low <= skb.owner <= high) is not self.not_users
+        if self.users is not None:
+            low, high = self.users
+            if (low <= owner.uid <= high) is self.not_users:
+                return False
+        if self.groups is not None:
+            low, high = self.groups
+            known = {owner.gid, *owner.groups} if self.supplementary else {owner.gid}
+            if any(low <= group <= high for group in known) is self.not_groups:
+                return False
+        return True
 
 
 def _read(args: Args, option: str, *, group: bool) -> tuple[int, int] | None:
