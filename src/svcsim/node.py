@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from svcsim.addr import Family, Prefix, parse_address
 from svcsim.clock import SECOND, Clock
 from svcsim.conntrack import Conntrack
+from svcsim.defrag import Defragmenter
 from svcsim.device import Device, DeviceAddress, Devices
 from svcsim.errors import ConfigError, MissingError
 from svcsim.fragment import fragments_of
@@ -106,6 +107,7 @@ class Node:
         self.outcome = Outcome()
         self._labels = self.streams["ipv6 flow label"]
         self._backlog: deque[Skb] = deque()
+        self._at_home: dict[Family, Defragmenter] = {}  # fragments for this host, where nothing put them together before
         self._states = {family: tuple(_HookStates(hook, family, self) for hook in Hook) for family in Family}
         self._declare_device("lo")
         self.sysctls.on_write("net.ipv4.ip_forward", self._forwarding_written)
@@ -267,11 +269,22 @@ class Node:
         if kind is _UNICAST:
             return self._forward(skb, route)
         if kind is _LOCAL or kind is RouteKind.BROADCAST or kind is RouteKind.MULTICAST:
+            if (skb.original.more_fragments or skb.original.fragment_offset) and not self._completes(skb):
+                return Verdict.STOLEN
             verdict = self._at(_LOCAL_IN, skb, skb.indev, "")
             if verdict is _ACCEPT:
                 self.stack.deliver(skb)
             return verdict
         return self._refuse(skb, route)
+
+    def _completes(self, skb: Skb) -> bool:
+        """Hold a fragment for this host; whether its datagram is whole now, which *skb* then is."""
+        if not self._at_home:
+            self._at_home.update({f: Defragmenter(f, self.clock, self.sysctls) for f in Family})
+        whole = self._at_home[skb.family].add(skb.original)
+        if whole is not None:
+            skb.become(whole.packet)
+        return whole is not None
 
     def _forward(self, skb: Skb, route: Route) -> Verdict:
         """TTL and size, FORWARD, POST_ROUTING."""

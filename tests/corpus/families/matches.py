@@ -17,7 +17,7 @@ FORMS = {
     "tcp": ("-p tcp -m tcp --dport 80", "-p tcp -m tcp ! --dport 80", "-p tcp -m tcp --dport 50:90", "-p tcp -m tcp --sport 1024:",
             "-p tcp -m tcp ! --sport :40010 --dport 443", "-p tcp -m tcp --syn", "-p tcp -m tcp ! --syn", "-p tcp -m tcp --tcp-flags ALL NONE",
             "-p tcp -m tcp --tcp-flags SYN,FIN SYN,FIN", "-p tcp -m tcp ! --tcp-flags ACK,URG,PSH ACK", "-p tcp -m tcp --tcp-option 2",
-            "-p tcp -m tcp ! --tcp-option 8", "-p tcp -m tcp --dport 1:0", "! -p tcp", "-p tcp"),
+            "-p tcp -m tcp ! --tcp-option 8", "! -p tcp", "-p tcp"),
     "udp": ("-p udp -m udp --dport 53", "-p udp -m udp ! --dport 53", "-p udp -m udp --sport 40000:40015", "-p udp -m udp ! --sport 40000:40015 ! --dport 22:80",
             "-p udp -m udp --dport :80", "! -p udp", "-p udp -m udp --sport 0:65535"),
     "multiport": ("-p tcp -m multiport --dports 22,80", "-p tcp -m multiport ! --dports 22,80", "-p udp -m multiport --ports 53,40000:40010",
@@ -69,7 +69,7 @@ FORMS4 = {
              "-p icmp -m icmp --icmp-type redirect"),
     "ttl": ("-m ttl --ttl-eq 64", "-m ttl ! --ttl-eq 63", "-m ttl --ttl-eq 63", "-m ttl --ttl-lt 64", "-m ttl --ttl-gt 64", "INPUT -m ttl --ttl-eq 64", "-m ttl --ttl-gt 0"),
     "sctp": ("-p sctp -m sctp --dport 80", "-p sctp -m sctp ! --sport 5000:6000", "-p sctp -m sctp --chunk-types any INIT", "-p sctp -m sctp --chunk-types all DATA,SACK", "-p sctp -m sctp --chunk-types only INIT",
-             "-p sctp -m sctp ! --chunk-types any DATA:Be", "-p sctp -m sctp --chunk-types none ABORT"),
+             "-p sctp -m sctp ! --chunk-types any DATA:Be", "-p sctp -m sctp ! --chunk-types only ABORT"),
     "rpfilter": ("PREROUTING -m rpfilter", "PREROUTING -m rpfilter --invert", "PREROUTING -m rpfilter --loose", "PREROUTING -m rpfilter --accept-local", "PREROUTING -m rpfilter --validmark --invert",
                  "PREROUTING -m rpfilter --loose --invert"),
 }  # fmt: skip
@@ -94,6 +94,10 @@ RARE = {
     "tcpmss": ("-p tcp -m tcp --tcp-flags SYN,RST SYN -m tcpmss --mss 1000:1460", "-p tcp -m tcp --tcp-flags SYN,RST SYN -m tcpmss ! --mss 500:600"),
     "ecn": ("-m ecn --ecn-ip-ect 0", "-m ecn --ecn-ip-ect 3", "-p tcp -m ecn --ecn-tcp-cwr", "-p tcp -m ecn ! --ecn-tcp-ece"),
 }  # fmt: skip
+
+
+#: What IPv6 has no word for.
+NOT_IN_SIX = ("-f", "BROADCAST", "BROADCAST,MULTICAST", "BLACKHOLE,PROHIBIT,UNREACHABLE,THROW")
 
 
 def load(s: Scenario, site: Site, forms: tuple[str, ...], tool: str, table: str, rng: random.Random) -> None:
@@ -179,7 +183,7 @@ def _match(name: str, forms: tuple[str, ...], six: bool, nft: bool, rng: random.
     tool = f"{'ip6tables' if six else 'iptables'}-{'nft' if nft else 'legacy'}"
     prelude(name, s, site, f"{tool}-restore")
     table = "mangle" if name == "rpfilter" else "filter"
-    load(s, site, tuple(form for form in forms if six is False or form not in ("-f", "! -f")), f"{tool}-restore", table, rng)
+    load(s, site, tuple(form for form in forms if not (six and form.endswith(NOT_IN_SIX))), f"{tool}-restore", table, rng)
     traffic = Traffic(s, rng, site, six=six, local=0.5 if name == "owner" else 0.1)
     traffic.many(18)
     odd_packets(s, rng, site, six)

@@ -116,8 +116,10 @@ def test_of_two_equally_busy_replicas_the_newer_goes() -> None:
     bench.connect(to=A)
     known.active = 5
     bench.connect(to=A)
+    bench.clock.advance(DAY // 2)
+    bench.connect(to=A)
+    bench.clock.advance(DAY // 2 + 1)
     known.active = other.active = 2
-    bench.clock.advance(DAY + 1)
     scheduler = bench.service.scheduler
     assert isinstance(scheduler, LocalityLeastConnectionReplicated)
     (entry,) = scheduler.map.entries.values()

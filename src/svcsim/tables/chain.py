@@ -1,0 +1,209 @@
+"""
+A chain of rules: a linked list.
+
+Behaviour of: the chains of ip_tables. Whatever is looked for in a chain - by a packet or by an administrator - is found
+by going from link to link; `Chain.steps` counts the links that administration has passed.
+
+A link carries the one destination that its rule asks for as its *key*, so that a packet runs past rules for other
+destinations with nothing but comparisons of integers. A rule that asks otherwise has a key that equals everything, and
+so has the end of the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from svcsim.errors import ConfigError
+from svcsim.hooks import Verdict
+from svcsim.tables.extension import Loader, Test
+from svcsim.tables.problems import Refusal
+from svcsim.tables.rule import Jump, Rule
+
+__all__ = ["ANYTHING", "CONTINUE", "END", "GOTO", "JUMP", "POLICY", "RETURN", "RUN", "VERDICT", "Chain", "Link"]
+
+# What a link does with a packet that fits it.
+CONTINUE, JUMP, GOTO, RETURN, VERDICT, RUN, END, POLICY = range(8)
+
+
+class _Anything:
+    """
+    A key that equals every destination.
+
+    `callable` is False for an integer, and being built in it answers "different?" quicker than a function could.
+    """
+
+    __slots__ = ()
+    __ne__ = callable  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING: Any = _Anything()
+
+
+class Link:
+    """
+    A rule in its place: what to ask, what to do, and how often that happened.
+
+    *aim* is a chain, a verdict, or what to call, as *kind* says. *packets* and *bytes* count matches. *ended* counts the
+    walks that went no further than here, less those that came back behind it; `Chain` makes of it how often each rule
+    was asked (*offset* is what it had been at that count when the rule came). *number* is kept by `Chain.renumber`.
+    """
+
+    __slots__ = ("aim", "bytes", "ended", "key", "kind", "next", "number", "offset", "packets", "rule", "tests")
+
+    def __init__(self, rule: Rule | None, packets: int = 0, bytes: int = 0) -> None:
+        self.rule = rule
+        self.packets = packets
+        self.bytes = bytes
+        self.ended = self.offset = self.number = 0
+        self.key: Any = ANYTHING
+        self.kind = CONTINUE
+        self.aim: Any = None
+        self.tests: tuple[Test, ...] | None = None  # None: not loaded yet
+        self.next: Any = None
+
+
+class Chain:
+    """
+    The rules of one chain; a built-in one has a *policy*.
+
+    >>> chain = Chain("WEB")
+    >>> for target in "ABC":
+    ...     chain.append(Link(Rule(target=Jump(target))))
+    >>> chain.insert(2, Link(Rule(target=Jump("X"))))
+    >>> [str(link.rule) for link in chain], len(chain)
+    (['-j A', '-j X', '-j B', '-j C'], 4)
+    >>> chain.remove(1).rule.target.chain, chain.at(1).rule.target.chain
+    ('A', 'X')
+    """
+
+    __slots__ = ("end", "entered", "first", "last", "length", "loose", "name", "numbered", "outline", "references", "steps")
+
+    def __init__(self, name: str, policy: Verdict | None = None) -> None:
+        self.name = name
+        self.length = 0
+        self.entered = 0  # walks that began with the first rule
+        self.steps = 0
+        self.references = 0  # rules that jump or go here
+        self.loose = 0  # links that came one by one, and lie scattered in memory
+        self.numbered = True
+        self.outline: Any = None  # kept here for `check`
+        self.end = end = Link(None)
+        end.tests = ()
+        end.kind, end.aim = (END, None) if policy is None else (POLICY, policy)
+        self.first: Any = end
+        self.last: Link | None = None
+
+    @property
+    def policy(self) -> Verdict | None:
+        """What happens at the end of a built-in chain; None for a user's chain, where one goes back."""
+        policy: Verdict | None = self.end.aim
+        return policy
+
+    @property
+    def builtin(self) -> bool:
+        """Whether the table has it from the start."""
+        return self.end.kind == POLICY
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Link]:
+        link, end = self.first, self.end
+        while link is not end:
+            yield link
+            link = link.next
+
+    def __repr__(self) -> str:
+        return f"<chain {self.name}: {self.length} rules>"
+
+    # -- finding -------------------------------------------------------------------------------------------------------
+
+    def _before(self, number: int) -> Link | None:
+        """The link before place *number* (from 1), None before the first; passing it is counted."""
+        before, link = None, self.first
+        for _ in range(number - 1):
+            before, link = link, link.next
+        self.steps += number
+        return before
+
+    def at(self, number: int) -> Link:
+        """The link in place *number*, counted from 1."""
+        if not 1 <= number <= self.length:
+            raise ConfigError(f"{self.name} has no rule {number}")
+        before = self._before(number)
+        link: Link = self.first if before is None else before.next
+        return link
+
+    def find(self, rule: Rule) -> int:
+        """The place of the first rule that equals *rule*; 0 if there is none."""
+        for number, link in enumerate(self, 1):
+            self.steps += 1
+            if link.rule == rule:
+                return number
+        return 0
+
+    # -- changing ------------------------------------------------------------------------------------------------------
+
+    def append(self, link: Link) -> None:
+        """Hang *link* at the end."""
+        if self.last is None:
+            self.first = link
+        else:
+            self.last.next = link
+        link.next = self.end
+        self.last = link
+        self.length = link.number = self.length + 1
+        self.loose += 1
+        if self.entered:
+            link.offset = -self._asked_at_end()
+
+    def insert(self, number: int, link: Link) -> None:
+        """Hang *link* in place *number*; one more than there are rules is the end."""
+        if number == self.length + 1:
+            self.append(link)
+            return
+        before = self._before(number)
+        link.next = self.first if before is None else before.next
+        if self.entered:
+            link.offset = -self._asked_before(link.next)
+        if before is None:
+            self.first = link
+        else:
+            before.next = link
+        self.length += 1
+        self.loose += 1
+        self.numbered = False
+
+    def remove(self, number: int) -> Link:
+        """Take the link in place *number* away; what it counted of walks goes to the rule before it."""
+        before = self._before(number)
+        if before is None:
+            link = self.first
+            self.first = link.next
+            self.entered -= link.ended
+            # Rules behind it were asked as before; rules are asked as often as they were.
+        else:
+            link = before.next
+            before.next = link.next
+            before.ended += link.ended
+        if link is self.last:
+            self.last = before
+        self.length -= 1
+        self.numbered = self.numbered and number > self.length
+        return link  # type: ignore[no-any-return]
+
+    def replace(self, number: int, link: Link) -> Link:
+        """Put *link* in place *number*; return the one that was there."""
+        old = self.remove(number)
+        self.insert(number, link)
+        return old
+
+    def clear(self) -> None:
+        """Take all links away."""
+        self.first, self.last = self.end, None
+        self.length = self.entered = self.loose = 0
+        self.numbered = True
