@@ -12,9 +12,7 @@ import pytest
 import svcsim
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(
-    m.name for m in pkgutil.walk_packages(svcsim.__path__, "svcsim.") if not m.name.endswith("__main__")
-)
+MODULES = sorted(m.name for m in pkgutil.walk_packages(svcsim.__path__, "svcsim.") if not m.name.endswith("__main__"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXTRA = {"svcsim.pcap": "dpkt"}
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import prefixes, u16
 
+from strategies import prefixes, u16
 from svcsim.addr import Address, Family, Prefix, format_address, parse_address
 from svcsim.checksum import adjust, internet
 from svcsim.clock import SECOND, Clock
@@ -149,7 +149,7 @@ def test_consumers_do_not_disturb_each_other():
 
 
 def test_draws_are_even():
-    """Ten thousand draws below 10 fill every bin evenly: chi-square with 9 degrees of freedom below its 0.999 quantile."""
+    """Ten thousand draws below 10 fill ten bins evenly: chi-square below the 0.999 quantile for 9 degrees of freedom."""
     stream = Streams(2)["dice"]
     bins = [0] * 10
     for _ in range(10_000):
@@ -219,7 +219,9 @@ def test_addresses_come_back(address):
     assert str(parsed) == socket.inet_ntop(family, address.packed)
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.-4", "::g", "fe80::1%eth0", "a.b.c.d", "1.2.3.٤"])
+@pytest.mark.parametrize(
+    "text", ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.-4", "::g", "fe80::1%eth0", "a.b.c.d", "1.2.3.٤"]
+)
 def test_what_is_no_address_is_refused(text):
     """A text that is no address is named in the refusal."""
     with pytest.raises(ConfigError, match="not an IP address"):

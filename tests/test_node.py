@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
-from strategies import packets
 
+from strategies import packets
 from svcsim import ConfigError, Family, Hook, HookEntry, Node, Packet, Priority, Verdict
 from svcsim.errors import ExistsError, MissingError
 from svcsim.fragment import fragments_of
 from svcsim.hooks import Owner
+
+
+V6 = "ICMPV6 2001:db8:1::1 > 2001:db8:1::7"
 
 
 @pytest.fixture
@@ -115,10 +118,10 @@ def test_listening(node):
         (Packet.udp("100.64.0.7:1", "172.20.0.9:9", bytes(1500)), "ICMP 100.64.0.1 > 100.64.0.7 dest unreach code 4"),
         (Packet.echo("100.64.0.7", "100.64.0.1"), "ICMP 100.64.0.1 > 100.64.0.7 echo reply id 1 seq 1"),
         (Packet.tcp("100.64.0.7:1", "100.64.0.1:9", flags="A", ack=7), "TCP 100.64.0.1:9 > 100.64.0.7:1 [R] seq 7"),
-        (Packet.udp("[2001:db8:1::7]:1", "[2001:db8:1::1]:9"), "ICMPV6 2001:db8:1::1 > 2001:db8:1::7 dest unreach code 4"),
-        (Packet.udp("[2001:db8:1::7]:1", "[2001:db8:2::9]:9", ttl=1), "ICMPV6 2001:db8:1::1 > 2001:db8:1::7 time exceeded"),
-        (Packet.udp("[2001:db8:1::7]:1", "[2001:db8:9::9]:9"), "ICMPV6 2001:db8:1::1 > 2001:db8:1::7 dest unreach code 0"),
-        (Packet.opaque("2001:db8:1::7", "2001:db8:1::1", 99), "ICMPV6 2001:db8:1::1 > 2001:db8:1::7 parameter problem code 1"),
+        (Packet.udp("[2001:db8:1::7]:1", "[2001:db8:1::1]:9"), f"{V6} dest unreach code 4"),
+        (Packet.udp("[2001:db8:1::7]:1", "[2001:db8:2::9]:9", ttl=1), f"{V6} time exceeded"),
+        (Packet.udp("[2001:db8:1::7]:1", "[2001:db8:9::9]:9"), f"{V6} dest unreach code 0"),
+        (Packet.opaque("2001:db8:1::7", "2001:db8:1::1", 99), f"{V6} parameter problem code 1"),
     ],
 )  # fmt: skip
 def test_what_a_host_says(node, packet, answer):

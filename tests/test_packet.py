@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from strategies import packets
 
+from strategies import packets
 from svcsim.errors import ConfigError, PacketError
 from svcsim.packet import Icmp, Packet, Proto, Tcp
 from svcsim.wire import encode

@@ -8,8 +8,8 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import packets
 
+from strategies import packets
 from svcsim.errors import PacketError, UnsupportedError
 from svcsim.packet import Packet
 from svcsim.pcap import LinkType, read_pcap, write_pcap

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import addresses, packets, tcp_packets, u16
 
+from strategies import addresses, packets, tcp_packets, u16
 from svcsim.addr import Family
 from svcsim.checksum import internet
 from svcsim.errors import PacketError

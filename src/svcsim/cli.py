@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 import svcsim
-from svcsim.commands import record, replay, verify
+from svcsim.commands import bench, demo, record, replay, verify
 from svcsim.errors import SvcsimError
 
 __all__ = ["main"]
 
-_COMMANDS = (replay, verify, record)
+_COMMANDS = (demo, replay, verify, record, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,7 +28,9 @@ class Timer:
 
     __slots__ = ("_clock", "_queued", "arguments", "deadline", "function")
 
-    def __init__(self, clock: Clock, deadline: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, clock: Clock, deadline: int, function: Callable[..., object], arguments: tuple[Any, ...]
+    ) -> None:
         self._clock = clock
         self.deadline: int | None = deadline
         self.function = function

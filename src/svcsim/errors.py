@@ -2,8 +2,8 @@
 Every error that svcsim raises on purpose.
 
 A dropped packet is a verdict, never an exception. An exception means that somebody wrote something wrong
-(`ConfigError`, `PacketError`) or asked for what is not modelled (`UnsupportedError`). An `AssertionError` is our own bug.
-A refused change leaves everything as it was.
+(`ConfigError`, `PacketError`) or asked for what is not modelled (`UnsupportedError`). An `AssertionError` is our own
+bug. A refused change leaves everything as it was.
 """
 
 from __future__ import annotations

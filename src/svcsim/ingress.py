@@ -101,7 +101,7 @@ class Limiter:
 class Ingress:
     """The input routing of one family on one host."""
 
-    #: A redirect to one peer is followed by the next after 20 ms, then 40, 80 ... and none after nine (ip_rt_redirect_*).
+    #: A redirect to one peer is followed by the next after 20 ms, then 40, 80 ... and none after nine (ip_rt_redirect).
     _REDIRECT_LOAD, _REDIRECT_NUMBER = 20 * MILLISECOND, 9
     _REDIRECT_SILENCE = _REDIRECT_LOAD << (_REDIRECT_NUMBER + 1)
 

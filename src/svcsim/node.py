@@ -107,7 +107,9 @@ class Node:
         self.outcome = Outcome()
         self._labels = self.streams["ipv6 flow label"]
         self._backlog: deque[Skb] = deque()
-        self._at_home: dict[Family, Defragmenter] = {}  # fragments for this host, where nothing put them together before
+        self._at_home: dict[
+            Family, Defragmenter
+        ] = {}  # fragments for this host, where nothing put them together before
         self._states = {family: tuple(_HookStates(hook, family, self) for hook in Hook) for family in Family}
         self._declare_device("lo")
         self.sysctls.on_write("net.ipv4.ip_forward", self._forwarding_written)
@@ -124,8 +126,10 @@ class Node:
         mtu: int = 1500,
     ) -> Device:
         """
-        Add a device with *addresses* (``192.0.2.1/24``) and link *routes* (``198.51.100.0/24``, ``default``, or ``default
-        via 192.0.2.254``).
+        Add a device with *addresses* (``192.0.2.1/24``) and *routes*.
+
+        A route is a network (``198.51.100.0/24``, ``default``) on the link, or behind a gateway (``default via
+        192.0.2.254``).
         """
         held = [self._device_address(text) for text in addresses]
         entries = [self._route_entry(text, name) for text in routes]

@@ -132,7 +132,7 @@ class Udp:
 
 @attrs.frozen
 class Icmp:
-    """ICMP or ICMPv6: *type*, *code*, and the four bytes behind the checksum as one integer (echo: ``id << 16 | seq``)."""
+    """ICMP or ICMPv6: *type*, *code*, and the four bytes behind the checksum as one integer (echo: id and seq)."""
 
     type: int
     code: int = 0

@@ -2,7 +2,7 @@
 The routing decision: policy rules, tables, longest prefix.
 
 Behaviour of: the kernel's FIB (`ip rule`, `ip route`). The local table is asked first, so an address of this host wins
-over any route; a table without an answer passes the question to the next rule. Answers are kept until something changes.
+over any route; a table without an answer passes the question to the next rule. Answers are kept until a change.
 """
 
 from __future__ import annotations
@@ -314,9 +314,7 @@ class Routing:
             brought.append((LOCAL, attrs.evolve(local, prefix=address.subnet)))
         elif address.length < self.family.bits and not address.secondary:
             metric = 0 if self.family is Family.IPV4 else 256
-            connected = RouteEntry(
-                address.subnet, RouteKind.UNICAST, device.name, 0, source, metric, "link", "kernel"
-            )
+            connected = RouteEntry(address.subnet, RouteKind.UNICAST, device.name, 0, source, metric, "link", "kernel")
             brought.append((MAIN, connected))
         if address.broadcast is not None and not address.secondary:
             last = Prefix(self.family, address.broadcast, self.family.all_ones)

@@ -44,7 +44,7 @@ def test_a_scenario_runs():
     assert outs == [["pods1"], ["eth1"], ["eth1"], ["pods1"], [], []]
     assert result["events"][4]["stdout"] == "hello\n"
     assert result["dump"]["route"].startswith("100.64.0.0/24 dev eth1") or "172.20.0.0/16" in result["dump"]["route"]
-    assert scenario(**{k: v for k, v in scenario().to_json().items()}) == scenario()
+    assert scenario(**scenario().to_json()) == scenario()
 
 
 def test_a_failed_send_has_its_errno():
@@ -182,7 +182,9 @@ def test_the_peer_answers():
     packet = Packet.tcp("100.64.0.7:4000", "172.20.0.9:80", ttl=63)
     error = refusal(packet, {})
 
-    assert str(answer(packet, {"flags": "SA"})) == "TCP 172.20.0.9:80 > 100.64.0.7:4000 [SA] seq 5000 ack 1001, length 40"
+    assert (
+        str(answer(packet, {"flags": "SA"})) == "TCP 172.20.0.9:80 > 100.64.0.7:4000 [SA] seq 5000 ack 1001, length 40"
+    )
     assert error is not None
     assert len(error.payload) == 28
     assert (answer(error, {}), refusal(error, {})) == (None, None)

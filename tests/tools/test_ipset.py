@@ -100,7 +100,9 @@ def test_refusals(node, line, code, stderr):
 
 def test_exist_makes_it_idempotent(node):
     """-exist forgives what is there or gone already."""
-    run(node, "ipset create a hash:ip; ipset -exist create a hash:ip; ipset add a 10.0.0.1; ipset add a 10.0.0.1 -exist")
+    run(
+        node, "ipset create a hash:ip; ipset -exist create a hash:ip; ipset add a 10.0.0.1; ipset add a 10.0.0.1 -exist"
+    )
     run(node, "ipset del a 10.0.0.1; ipset del a 10.0.0.1 -exist")
 
     assert members(node, "a") == []

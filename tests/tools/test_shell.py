@@ -59,8 +59,10 @@ def test_errors_are_output_too(node):
 @pytest.mark.parametrize(
     "line",
     [
-        "echo $HOME", "echo `date`", "echo \"$(x)\"", "for i in 1 2; do echo $i; done", "a=1", "ls *", "(echo a)", "echo a &",
-        "echo a > file", "cat < file", "ping 192.0.2.1", "cat <<E\n$x\nE", "if true; then echo a; fi", "sed s/a/b/", "grep -P a",
+        "echo $HOME", "echo `date`", "echo \"$(x)\"", "for i in 1 2; do echo $i; done", "a=1", "ls *",
+        "(echo a)", "echo a &",
+        "echo a > file", "cat < file", "ping 192.0.2.1", "cat <<E\n$x\nE", 
+        "if true; then echo a; fi", "sed s/a/b/", "grep -P a",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named(node, line):
@@ -69,7 +71,9 @@ def test_what_is_not_modelled_is_named(node, line):
         node.run(line)
 
 
-@pytest.mark.parametrize("line", ["echo 'a", 'echo "a', "&& a", "a &&", "a || || b", "| a", "cat <<E\nno end", "; ;; a"])
+@pytest.mark.parametrize(
+    "line", ["echo 'a", 'echo "a', "&& a", "a &&", "a || || b", "| a", "cat <<E\nno end", "; ;; a"]
+)
 def test_broken_lines_are_refused(node, line):
     """A line that no shell would take is refused before any of it runs."""
     with pytest.raises(ConfigError):
@@ -85,7 +89,9 @@ def test_any_line_is_read_or_refused(line):
         pass
 
 
-@given(st.lists(st.text(min_size=1, max_size=8).filter(lambda s: "'" not in s and "\0" not in s), min_size=1, max_size=5))
+@given(
+    st.lists(st.text(min_size=1, max_size=8).filter(lambda s: "'" not in s and "\0" not in s), min_size=1, max_size=5)
+)
 def test_quoted_words_come_through(words):
     """Whatever stands between single quotes reaches the command."""
     (pipeline,) = parse("echo " + " ".join(f"'{word}'" for word in words))

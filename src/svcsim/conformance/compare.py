@@ -1,9 +1,9 @@
 """
 When two results agree, and where they do not.
 
-Packets are compared byte by byte but for what a kernel draws by itself: the IPv4 id with its header checksum (which must
-be right), and the flow label of IPv6 packets that the host makes, a hash under a key drawn at boot. Remaining seconds
-may differ by two.
+Packets are compared byte by byte but for what a kernel draws by itself: the IPv4 id with its header checksum (which
+must be right), and the flow label of IPv6 packets that the host makes, a hash under a key drawn at boot. Remaining
+seconds may differ by two.
 """
 
 from __future__ import annotations

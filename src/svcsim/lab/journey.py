@@ -51,16 +51,16 @@ def journey(outcome: Outcome) -> list[str]:
     assert outcome.trace is not None
     lines: list[str] = []
     hook: Hook | None = None
+    passed: Walked | None = None
     for where, event in _placed(outcome.trace):
-        if where is not hook and where is not None:
-            lines.append(where.name)
-        hook = where
-        lines += [(_INDENT if where is not None else "") + line for line in _told(event)]
-    return [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if not _is_bare(line, after)]
-
-
-def _is_bare(line: str, after: str) -> bool:
-    return line in Hook.__members__ and not after.startswith(_INDENT)
+        told = _told(event, passed)
+        passed = event if isinstance(event, Walked) else None
+        if told and where is not hook:
+            hook = where
+            if where is not None:
+                lines.append(where.name)
+        lines += [_INDENT + told if where is not None else told] if told else []
+    return lines
 
 
 def _placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEvent]]:
@@ -86,33 +86,36 @@ def _placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEve
     return zip(hooks, trace, strict=True)
 
 
-def _told(event: TraceEvent) -> list[str]:
+def _told(event: TraceEvent, passed: Walked | None) -> str:
+    """One event as a line; *passed* are the rules that were asked right before. Empty if there is nothing to tell."""
     match event:
         case Stage(name=name, verdict=verdict):
-            return [] if verdict is Verdict.ACCEPT else [f"{name}: {_VERDICTS[verdict]}"]
-        case Walked(chain=chain, start=start, stop=stop):
-            return [f"{chain.name}: {stop - start + 1} rules asked ({start}..{stop})"] if stop > start else []
+            return "" if verdict is Verdict.ACCEPT else f"{name}: {_VERDICTS[verdict]}"
+        case Walked():
+            return ""  # told with what came of it
         case RuleMatched(table=table, chain=chain, number=number, rule=rule):
-            return [f"{table} {chain.name} rule {number}: {rule}"]
+            before = number - passed.start if passed is not None and passed.chain is chain else 0
+            after = f"   (after {before} that did not match)" if before else ""
+            return f"{table} {chain.name} rule {number}: {rule}{after}"
         case Policy(table=table, chain=chain):
-            return [f"{table} {chain.name}: policy {chain.policy}"]
+            return f"{table} {chain.name}: policy {chain.policy.name}"
         case Tracked(ctinfo=ctinfo):
-            return [f"conntrack: {ctinfo.value}"]
-        case Rewritten(by=by, before=before, after=after):
-            return [f"{by}: {_ends(before)}  =>  {_ends(after)}"]
+            return f"conntrack: {ctinfo.value}"
+        case Rewritten(by=by, before=old, after=new):
+            return f"{by}: {_ends(old)}  =>  {_ends(new)}"
         case Routed(route=route):
-            return [f"route: {route}"]
+            return f"route: {route}"
         case Scheduled(service=service, destination=destination, probes=probes):
-            entries = "1 entry" if probes == 1 else f"{probes} entries"
-            return [f"ipvs: {service} found after {entries} of its bucket, picks {destination}"]
+            found = f"found at place {probes} of its bucket" if probes else "found"
+            return f"ipvs: {service}, {found}, picks {destination}"
         case Left(device=device, packet=sent):
-            return [f"sent by {device}: {sent.packet}"]
+            return f"sent by {device}: {sent.packet}"
         case Delivered(to=to):
-            return [f"delivered to {to}"]
+            return f"delivered to {to}"
         case Dropped(reason=reason):
-            return [f"dropped: {reason}"]
+            return f"dropped: {reason}"
         case Note(text=text):
-            return [text]
+            return text
 
 
 _VERDICTS = {Verdict.DROP: "dropped", Verdict.STOLEN: "taken over"}

@@ -110,7 +110,8 @@ class ConnTable:
 
         The kernel keys its hash by a number drawn at boot; here it is 0.
         """
-        return sorted(reversed(list(self._all.values())), key=_bucket)
+        newest_first = list(self._all.values())[::-1]
+        return sorted(newest_first, key=_bucket)
 
     def add(self, conn: VsConn) -> None:
         """Enter a connection and start its timer."""
@@ -199,7 +200,15 @@ def _jhash(words: tuple[int, int, int], start: int) -> int:
     """Jenkins' lookup3 of three words (Bob Jenkins, 2006), as the kernel's jhash_3words."""
     seed = start + 0xDEADBEEF + 12
     a, b, c = ((word + seed) & 0xFFFFFFFF for word in words)
-    for x, y, z, by in ((2, 1, 0, 14), (0, 2, 1, 11), (1, 0, 2, 25), (2, 1, 0, 16), (0, 2, 1, 4), (1, 0, 2, 14), (2, 1, 0, 24)):
+    for x, y, by in (
+        (2, 1, 14),
+        (0, 2, 11),
+        (1, 0, 25),
+        (2, 1, 16),
+        (0, 2, 4),
+        (1, 0, 14),
+        (2, 1, 24),
+    ):
         v = [a, b, c]
         v[x] = (v[x] ^ v[y]) - _rotate(v[y], by) & 0xFFFFFFFF
         a, b, c = v

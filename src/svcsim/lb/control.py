@@ -33,6 +33,7 @@ _TRASH_PERIOD, _TRASH_IDLE = 60 * SECOND, 120 * SECOND
 _MAX_WEIGHT = 2**31 - 1
 _ON = 3  # of secure_tcp and drop_packet: always in force
 _ESTABLISHED, _FIN_WAIT = 1, 4
+_AT_HAND = ("secure_tcp", "drop_packet", "conntrack", "nat_icmp_send", "snat_reroute")
 
 
 def _exists(text: str) -> ExistsError:
@@ -64,15 +65,15 @@ class Control(abc.ABC):
         self.stats = Stats()  # of everything
         self.tcp_timeouts = [seconds * SECOND for seconds in TCP_TIMEOUTS]
         self.udp_timeout = UDP_TIMEOUT * SECOND
-        self.secure_tcp = False
+        self.secure_tcp = self.tracks = self.drops = self.nat_icmp_send = False
+        self.reroutes = True
         self.next_estimate = INTERVAL
         self._leaving: list[VsConn] = []
         self._trash: list[_Trashed] = []
         self._trash_timer: Timer | None = None
         self._registered: dict[Family, tuple[HookEntry, ...]] = {}
-        self.nat_icmp_send = False
-        self.sysctls.on_write("net.ipv4.vs.secure_tcp", self._parameters_written)
-        self.sysctls.on_write("net.ipv4.vs.nat_icmp_send", self._parameters_written)
+        for name in _AT_HAND:
+            self.sysctls.on_write(f"net.ipv4.vs.{name}", self._parameters_written)
 
     @abc.abstractmethod
     def entries(self) -> tuple[HookEntry, ...]:
@@ -362,6 +363,10 @@ class Control(abc.ABC):
                 destination.stats.estimate(periods)
 
     def _parameters_written(self) -> None:
-        """Keep at hand what is looked at for every packet."""
-        self.nat_icmp_send = bool(self.sysctls["net.ipv4.vs.nat_icmp_send"])
-        self.secure_tcp = self.sysctls["net.ipv4.vs.secure_tcp"] == _ON
+        """Keep at hand what is looked at for every packet or connection."""
+        values = {name: self.sysctls[f"net.ipv4.vs.{name}"] for name in _AT_HAND}
+        self.secure_tcp = values["secure_tcp"] == _ON
+        self.drops = values["drop_packet"] == _ON
+        self.tracks = bool(values["conntrack"])
+        self.nat_icmp_send = bool(values["nat_icmp_send"])
+        self.reroutes = bool(values["snat_reroute"])

@@ -1,8 +1,8 @@
 """
 IPVS on one host: its services and connections, and the functions that it hangs at the hooks.
 
-Behaviour of: ip_vs_core and ip_vs_ctl; pinned by the corpus scenarios ipvs-*. A virtual address must be this host's own,
-else its packets are forwarded and never seen here.
+Behaviour of: ip_vs_core and ip_vs_ctl; pinned by the corpus scenarios ipvs-*. A virtual address must be this host's
+own, else its packets are forwarded and never seen here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from svcsim.addr import Family, Prefix
 from svcsim.clock import SECOND
-from svcsim.hooks import Hook, HookEntry, Host, HookState, Priority, Skb, Verdict
+from svcsim.hooks import Hook, HookEntry, HookState, Host, Priority, Skb, Verdict
 from svcsim.lb.conn import ConnTable, VsConn
 from svcsim.lb.control import Control
 from svcsim.lb.forward import masquerade, masquerade_icmp, send, untrack, update_conntrack
@@ -52,7 +52,6 @@ _IKE = 500
 #: ICMP messages that speak of another packet: unreachable, source quench, time exceeded.
 _RELATED = frozenset({3, 4, 11})
 _PORT_UNREACHABLE = {Family.IPV4: (3, 3), Family.IPV6: (1, 4)}
-_MODE_ON = 3
 
 
 class Director(Control):
@@ -95,11 +94,7 @@ class Director(Control):
         if header is None:
             return self._unreadable(skb)
         if conn is not None:
-            if proto == _TCP and header.flags & _SYN:  # type: ignore[union-attr]
-                conn, verdict = self._reconsider(conn, skb)
-                if verdict is not None:
-                    return verdict
-            elif proto == _SCTP and skb.payload[:1] == b"\x01":
+            if (proto == _TCP and header.flags & _SYN) or (proto == _SCTP and skb.payload[:1] == b"\x01"):  # type: ignore[union-attr]
                 conn, verdict = self._reconsider(conn, skb)
                 if verdict is not None:
                     return verdict
@@ -161,9 +156,7 @@ class Director(Control):
         if conn.proto == _TCP:
             if conn.state in (_TIME_WAIT, TCP_CLOSE):
                 return True
-            return bool(
-                self.sysctls["net.ipv4.vs.conn_reuse_mode"] & 2 and conn.state == _FIN_WAIT and conn.no_output
-            )
+            return bool(self.sysctls["net.ipv4.vs.conn_reuse_mode"] & 2 and conn.state == _FIN_WAIT and conn.no_output)
         return conn.proto == _SCTP and conn.state == SCTP_CLOSED
 
     def _end(self, conn: VsConn, skb: Skb) -> bool:
@@ -214,7 +207,7 @@ class Director(Control):
         service = table.find(skb.family, skb.mark, skb.proto, skb.dst, skb.dport)
         if service is None:
             return None, _ACCEPT
-        if self._defends():
+        if self.drops and self._defends():
             return None, self._dropped(skb, "dropped in defence (drop_packet)")
         if skb.sport == _FTP_DATA:
             return None, _ACCEPT
@@ -244,8 +237,6 @@ class Director(Control):
 
     def _defends(self) -> bool:
         """Whether drop_packet takes this one: with mode 3, every am_droprate-th."""
-        if self.sysctls["net.ipv4.vs.drop_packet"] != _MODE_ON:
-            return False
         self._drop_counter -= 1
         if self._drop_counter > 0:
             return False
@@ -293,7 +284,7 @@ class Director(Control):
                 dest,
                 key.fwmark,
                 template=True,
-                nfct=bool(self.sysctls["net.ipv4.vs.conntrack"]),
+                nfct=self.tracks,
             )
             template.timeout = service.timeout * SECOND
             self._bind(template, dest)
@@ -320,7 +311,7 @@ class Director(Control):
         conn = VsConn(
             skb.family, skb.proto, skb.src, skb.sport, skb.dst, skb.dport, daddr, dport, dest.method, dest, skb.mark
         )
-        conn.nfct = bool(self.sysctls["net.ipv4.vs.conntrack"])
+        conn.nfct = self.tracks
         conn.no_output = dest.method is not _MASQ
         conn.one_packet = bool(service.flags & ServiceFlags.ONE_PACKET) and skb.proto == _UDP
         self._bind(conn, dest)
@@ -357,7 +348,7 @@ class Director(Control):
             None,
             skb.mark,
             no_output=True,
-            nfct=bool(self.sysctls["net.ipv4.vs.conntrack"]),
+            nfct=self.tracks,
             one_packet=bool(service.flags & ServiceFlags.ONE_PACKET) and skb.proto == _UDP,
         )
         if not conn.one_packet:
@@ -409,7 +400,7 @@ class Director(Control):
 
     def _reroute(self, skb: Skb, state: HookState) -> bool:
         """Route a reply again, now that its source is the virtual address; policy routing may want another way."""
-        if state.hook is Hook.LOCAL_IN or not self.sysctls["net.ipv4.vs.snat_reroute"]:
+        if state.hook is Hook.LOCAL_IN or not self.reroutes:
             return True
         route = skb.route
         if route is None or route.kind is _LOCAL:
@@ -455,9 +446,7 @@ class Director(Control):
         quoted = self._quoted(skb)
         if quoted is None:
             return False, _ACCEPT
-        conn = self.conns.incoming.get(
-            (skb.family, quoted.proto, quoted.dst, quoted.dport, quoted.src, quoted.sport)
-        )
+        conn = self.conns.incoming.get((skb.family, quoted.proto, quoted.dst, quoted.dport, quoted.src, quoted.sport))
         made = False
         if conn is None:
             if not self.sysctls["net.ipv4.vs.schedule_icmp"]:
@@ -482,9 +471,7 @@ class Director(Control):
         quoted = self._quoted(skb)
         if quoted is None:
             return _ACCEPT
-        conn = self.conns.outgoing.get(
-            (skb.family, quoted.proto, quoted.src, quoted.sport, quoted.dst, quoted.dport)
-        )
+        conn = self.conns.outgoing.get((skb.family, quoted.proto, quoted.src, quoted.sport, quoted.dst, quoted.dport))
         if conn is None:
             return _ACCEPT
         if conn.method is _MASQ:

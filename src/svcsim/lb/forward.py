@@ -2,7 +2,7 @@
 How IPVS sends a packet on: masquerading, direct routing, tunnels, to this host itself, or past everything.
 
 Behaviour of: ip_vs_xmit. What goes to another host is sent from the start of LOCAL_OUT on (the hook function says
-STOLEN); what is for this host goes on where it stands. A packet that cannot be sent is gone without a verdict of its own.
+STOLEN); what is for this host goes on where it stands. A packet that cannot be sent is gone, and STOLEN too.
 """
 
 from __future__ import annotations

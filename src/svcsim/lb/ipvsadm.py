@@ -2,7 +2,7 @@
 What ``ipvsadm`` prints: the table of services in all its listings, and the commands that would make it again.
 
 Behaviour of: ipvsadm 1.31 with ``-n``. Blanks at the ends of lines are the tool's. What /proc shows is made in
-`svcsim.lb.ipvs_proc` and can be had from here too.
+`svcsim.lb.ipvs_proc`.
 """
 
 from __future__ import annotations

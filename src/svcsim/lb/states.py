@@ -51,7 +51,7 @@ TCP_TIMEOUTS = (2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120)
 TCP_ACTIVE = (False, True, True, True, False, False, False, False, False, False, True)
 UDP_TIMEOUT = 300
 
-_TCP_CODES = {code: number for number, code in enumerate("NO ES SS SR FW TW CL CW LA LI SA".split())}
+_TCP_CODES = {code: n for n, code in enumerate(("NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"))}
 
 
 def _tcp(text: str) -> tuple[tuple[int, ...], ...]:
@@ -155,8 +155,9 @@ SCTP_TIMEOUTS = (2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61)
 SCTP_ACTIVE = tuple(name == "ESTABLISHED" for name in SCTP_NAMES)
 SCTP_CLOSED = 13
 
-_SCTP_CODES = {code: number for number, code in enumerate("NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL".split())}
-_SCTP_EVENTS = "d i ia ce ca s sa sc er ab".split()
+_SCTP_STATES = ("NO", "I1", "IN", "CS", "CR", "CW", "CO", "CE", "ES", "SS", "SR", "SA", "RJ", "CL")
+_SCTP_CODES = {code: number for number, code in enumerate(_SCTP_STATES)}
+_SCTP_EVENTS = ["d", "i", "ia", "ce", "ca", "s", "sa", "sc", "er", "ab"]
 
 
 def _sctp(text: str) -> tuple[tuple[int, ...], ...]:
@@ -225,7 +226,7 @@ _ABORT, _COOKIES = 6, (10, 11)
 
 
 def sctp_event(chunks: bytes) -> int:
-    """The row of a packet's first chunk; an ABORT bundled behind a cookie counts as the ABORT. -1 if none can be read."""
+    """The row of a packet's first chunk; an ABORT behind a cookie counts as the ABORT. -1 if none can be read."""
     if len(chunks) < 4:
         return -1
     kind = chunks[0]

@@ -16,8 +16,7 @@ from typing import Any
 
 from svcsim.errors import ConfigError
 from svcsim.hooks import Verdict
-from svcsim.tables.extension import Loader, Test
-from svcsim.tables.problems import Refusal
+from svcsim.tables.extension import Loader
 from svcsim.tables.rule import Jump, Rule
 
 __all__ = ["ANYTHING", "CONTINUE", "END", "GOTO", "JUMP", "POLICY", "RETURN", "RUN", "VERDICT", "Chain", "Link"]
@@ -62,8 +61,31 @@ class Link:
         self.key: Any = ANYTHING
         self.kind = CONTINUE
         self.aim: Any = None
-        self.tests: tuple[Test, ...] | None = None  # None: not loaded yet
+        self.tests: Any = None  # a tuple of tests once it is loaded
         self.next: Any = None
+
+
+    def load(self, loader: Loader) -> None:
+        """Make what the walk needs of the rule; its own state begins anew."""
+        rule = self.rule
+        assert rule is not None
+        header = rule.header
+        key = header.key
+        self.key = ANYTHING if key is None else key
+        tests = header.tests
+        for match in rule.matches:
+            if not match.always:
+                tests += (match.load(loader),)
+        target = rule.target
+        if target is None or isinstance(target, Jump):
+            pass  # whoever hung the link knows the chain
+        elif target.verdict is not None:
+            self.kind, self.aim = VERDICT, target.verdict
+        elif target.returns:
+            self.kind = RETURN
+        else:
+            self.kind, self.aim = RUN, target.load(loader)
+        self.tests = tests
 
 
 class Chain:
@@ -158,8 +180,6 @@ class Chain:
         self.last = link
         self.length = link.number = self.length + 1
         self.loose += 1
-        if self.entered:
-            link.offset = -self._asked_at_end()
 
     def insert(self, number: int, link: Link) -> None:
         """Hang *link* in place *number*; one more than there are rules is the end."""
@@ -168,8 +188,6 @@ class Chain:
             return
         before = self._before(number)
         link.next = self.first if before is None else before.next
-        if self.entered:
-            link.offset = -self._asked_before(link.next)
         if before is None:
             self.first = link
         else:
@@ -185,7 +203,6 @@ class Chain:
             link = self.first
             self.first = link.next
             self.entered -= link.ended
-            # Rules behind it were asked as before; rules are asked as often as they were.
         else:
             link = before.next
             before.next = link.next
@@ -207,3 +224,65 @@ class Chain:
         self.first, self.last = self.end, None
         self.length = self.entered = self.loose = 0
         self.numbered = True
+
+    def compact(self) -> None:
+        """
+        Make the links anew, one behind the other in memory, so that a walk finds them in the order in which it needs them.
+
+        Where links lie scattered a walk waits for memory at each of them, and takes three times as long.
+        """
+        before: Link | None = None
+        for old in self:
+            link = Link(old.rule, old.packets, old.bytes)
+            # The number itself is made anew as well: a comparison looks at it, too.
+            link.key = old.key if old.key is ANYTHING else int(str(old.key))
+            link.kind, link.aim, link.tests = old.kind, old.aim, old.tests
+            link.ended, link.offset, link.number = old.ended, old.offset, old.number
+            if before is None:
+                self.first = link
+            else:
+                before.next = link
+            before = link
+        if before is not None:
+            before.next = self.end
+        self.last = before
+        self.loose = 0
+
+    def renumber(self) -> None:
+        """Let every link know its place."""
+        if not self.numbered:
+            for number, link in enumerate(self, 1):
+                link.number = number
+            self.numbered = True
+
+    # -- counting ------------------------------------------------------------------------------------------------------
+
+    def asked(self) -> Iterator[tuple[Link, int]]:
+        """
+        Each link with the number of packets that its rule was asked about, whether they matched or not.
+
+        A walk counts where it begins and where it ends, not at each rule that it passes; this adds it up.
+        """
+        walks = self.entered
+        for link in self:
+            yield link, walks + link.offset
+            walks -= link.ended
+
+    def settle(self) -> None:
+        """Let the links that were not loaded yet begin to count from here."""
+        walks = self.entered
+        for link in self:
+            if link.tests is None:
+                link.offset = -walks
+            walks -= link.ended
+
+    def zero(self, number: int = 0) -> None:
+        """Set the counters of rule *number* to zero, of all rules and the policy if it is 0."""
+        walks = self.entered
+        for place, link in enumerate(self, 1):
+            if number in (0, place):
+                link.packets = link.bytes = 0
+                link.offset = -walks
+            walks -= link.ended
+        if not number:
+            self.end.packets = self.end.bytes = 0

@@ -85,6 +85,8 @@ class Extension(abc.ABC):
     stateful: ClassVar[bool] = False
     #: Whether it needs connection tracking.
     tracks: ClassVar[bool] = False
+    #: Whether the same words are likely to come again, so that what was read of them is worth keeping.
+    cached: ClassVar[bool] = True
     #: Whether reading its options depends on the protocol that the rule names before them.
     reads_protocol: ClassVar[bool] = False
 
@@ -92,6 +94,15 @@ class Extension(abc.ABC):
     def parse(cls, args: Args) -> Self:
         """Read a value from its options; there are none to read unless this is written."""
         return cls()
+
+    @classmethod
+    def quick(cls, words: list[str], proto: int) -> Self | None:
+        """
+        Read the commonest form of its options without further ado; None if it is another.
+
+        Large rulesets say the same things again and again; what this answers is what `parse` would.
+        """
+        return None
 
     def emit(self) -> str:
         """Its options as iptables-save prints them."""
@@ -124,7 +135,7 @@ class Extensions(Registry[type[E]]):
         """Enter *plugin* under *name*."""
         super().add(name, plugin)
         plugin.name = name
-        plugin.option_table = {option.name: option for option in plugin.options}
+        plugin.option_table = {f"--{option.name}": option for option in plugin.options}
         return plugin
 
     def find(self, name: str, family: Family) -> type[E] | None:

@@ -1,8 +1,8 @@
 """
 IP sets: named sets of addresses, ports, networks and interfaces that a rule asks with one look-up.
 
-Behaviour of: ipset (kernel types ``hash:*``, ``bitmap:*``, ``list:set``); pinned by the corpus scenarios iptables-ipset-*.
-In a set with networks the longest prefix that holds the packet decides, and ``nomatch`` makes it an exception.
+Behaviour of: ipset (kernel types ``hash:*``, ``bitmap:*``, ``list:set``); pinned by the corpus scenarios
+iptables-ipset-*. In a set with networks the longest prefix that holds the packet decides, and ``nomatch`` makes it an exception.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ def element_of_packet(
     type: str, directions: tuple[bool, ...], skb: Skb, state: HookState, mark_mask: int
 ) -> Element | None:
     """
-    What *skb* is to a set of *type*: each of *directions* says whether a dimension is the source's (else destination's).
+    What *skb* is to a set of *type*; each of *directions* says whether a dimension is the source's.
 
     Networks are full-length. None where the packet has no such thing: no port in a later fragment, no MAC.
     """

@@ -95,7 +95,7 @@ class Args:
         self.proto, self.proto_inverted = proto, proto_inverted
         self.given: dict[str, Value] = {}
         for name, inverted, values in words:
-            option = options[name]
+            option = options[f"--{name}"]
             if name in self.given and not option.repeat:
                 raise self.problem(f'option "--{name}" can only be used once.') if not option.once else UsageError(
                     option.once

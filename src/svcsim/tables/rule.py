@@ -41,14 +41,16 @@ class Header:
     not_outdev: bool = False
     not_proto: bool = False
     not_fragment: bool = False
+    #: The one destination that it asks for, None if that is not all there is to the destination.
+    key: int | None = attrs.field(init=False, eq=False, repr=False)
+    #: What to ask a packet, in the kernel's order, but for the `key`.
+    tests: tuple[Test, ...] = attrs.field(init=False, eq=False, repr=False)
 
-    @property
-    def key(self) -> int | None:
-        """The one destination that it asks for, None if that is not all there is to the destination."""
+    def __attrs_post_init__(self) -> None:
         prefix = self.destination
-        if prefix is None or self.not_destination or prefix.mask != prefix.family.all_ones:
-            return None
-        return prefix.value
+        single = prefix is not None and not self.not_destination and prefix.mask == prefix.family.all_ones
+        object.__setattr__(self, "key", prefix.value if single and prefix is not None else None)
+        object.__setattr__(self, "tests", tuple(self._tests()))
 
     @property
     def unconditional(self) -> bool:
@@ -72,8 +74,7 @@ class Header:
             text += "! -f " if self.not_fragment else "-f "
         return text
 
-    def tests(self) -> list[Test]:
-        """What to ask a packet, in the kernel's order; a single destination is left to the one who looks at `key`."""
+    def _tests(self) -> list[Test]:
         tests: list[Test] = []
         if self.source is not None and (self.source.mask or self.not_source):
             tests.append(_source_test(self.source, self.not_source))

@@ -11,7 +11,22 @@ from svcsim.tools.sysctl import sysctl
 
 __all__ = ["TOOLS"]
 
-for _tool in (conntrack, ip, ipset, ipvsadm, cat, sysctl, filters.echo, filters.grep, filters.head, filters.sort, filters.tail, filters.wc, filters.true, filters.false):
+for _tool in (
+    conntrack,
+    ip,
+    ipset,
+    ipvsadm,
+    cat,
+    sysctl,
+    filters.echo,
+    filters.grep,
+    filters.head,
+    filters.sort,
+    filters.tail,
+    filters.wc,
+    filters.true,
+    filters.false,
+):
     TOOLS.add(_tool.__name__, _tool)
 TOOLS.add("ipvsadm-save", ipvsadm_save)
 TOOLS.add("ipvsadm-restore", ipvsadm_restore)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcsim.addr import Family, Prefix, format_address, parse_address
+from svcsim.addr import Family, format_address, parse_address
 from svcsim.device import Device, DeviceAddress
 from svcsim.errors import ConfigError, MissingError, UnsupportedError
 from svcsim.tools.command import Completed
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ip"]
 
-_OBJECTS = ("address", "link", "route", "rule", "neighbour", "netns", "tunnel", "maddress", "monitor", "xfrm", "nexthop")
+_OBJECTS = (
+    "address",
+    "link",
+    "route",
+    "rule",
+    "neighbour",
+    "netns",
+    "tunnel",
+    "maddress",
+    "monitor",
+    "xfrm",
+    "nexthop",
+)
 _KINDS = ("dummy", "tun", "veth")
 
 
@@ -55,7 +67,7 @@ def ip(node: Node, name: str, args: list[str], stdin: str) -> Completed:
         if thing == "rule":
             return rule(node, words, family)
     except IndexError:
-        return Completed(255, "", f'Command line is not complete. Try option "help"\n')
+        return Completed(255, "", 'Command line is not complete. Try option "help"\n')
     if thing is not None:
         raise UnsupportedError(f"ip {thing}", instead="known: ip addr, ip link, ip route, ip rule")
     return Completed(1, "", f'Object "{word}" is unknown, try "ip help".\n')
@@ -138,9 +150,7 @@ def _link(node: Node, words: Words, *, oneline: bool, brief: bool) -> Completed:
     return Completed()
 
 
-def _shown(
-    node: Node, name: str | None, family: Family | None, *, addresses: bool, oneline: bool, brief: bool
-) -> str:
+def _shown(node: Node, name: str | None, family: Family | None, *, addresses: bool, oneline: bool, brief: bool) -> str:
     if name is not None and name not in node.devices:
         raise MissingError(f'Device "{name}" does not exist.')
     chosen = [d for d in node.devices.values() if name in (None, d.name)]

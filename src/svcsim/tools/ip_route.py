@@ -23,7 +23,7 @@ _TABLES = {"local": LOCAL, "main": MAIN, "default": DEFAULT, "all": 0}
 _TABLE_NAMES = {LOCAL: "local", MAIN: "main", DEFAULT: "default"}
 _KINDS = {kind.value: kind for kind in RouteKind if kind is not RouteKind.NONE}
 _VALUED = {
-    "dev", "via", "src", "table", "metric", "scope", "proto", "protocol", "mtu", "preference", "priority", "tos", "type",
+    "dev", "via", "src", "table", "metric", "scope", "proto", "protocol", "mtu", "preference", "priority", "type",
 }  # fmt: skip
 _NOT_MODELLED = {"tos", "nexthop", "encap", "mpath", "realm", "window", "rtt", "nhid"}
 _ERRORS = {
@@ -200,7 +200,21 @@ def rule(node: Node, words: Words, family: Family | None) -> Completed:
     if words.peek() in ("blackhole", "unreachable", "prohibit"):
         kind = _KINDS[words.take()]
     given = words.options(
-        {"from", "to", "fwmark", "iif", "dev", "oif", "pref", "preference", "priority", "order", "lookup", "table", "type"}
+        {
+            "from",
+            "to",
+            "fwmark",
+            "iif",
+            "dev",
+            "oif",
+            "pref",
+            "preference",
+            "priority",
+            "order",
+            "lookup",
+            "table",
+            "type",
+        }
     )
     if "type" in given:
         kind = _KINDS.get(given["type"], RouteKind.UNICAST)
@@ -227,7 +241,7 @@ def rule(node: Node, words: Words, family: Family | None) -> Completed:
     for held in routing.rules:
         same = fields == (held.source, held.destination, held.mark, held.mask, held.indev, held.outdev, held.kind)
         named = "lookup" in given or "table" in given
-        if (not given or same or order is not None and len(given) == 1) and (not named or held.table == wanted):
+        if (not given or same or (order is not None and len(given) == 1)) and (not named or held.table == wanted):
             if order is None or held.priority == int(order):
                 routing.delete_rule(held)
                 return Completed()

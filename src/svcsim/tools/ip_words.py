@@ -62,13 +62,17 @@ class Words:
                     raise ConfigError('Command line is not complete. Try option "help"', exit_code=255)
                 given[word] = self.take()
                 if word == stop and self._words:
-                    raise ConfigError(f'Error: either "{stop}" is duplicate, or "{self.peek()}" is a garbage.', exit_code=255)
+                    raise ConfigError(
+                        f'Error: either "{stop}" is duplicate, or "{self.peek()}" is a garbage.', exit_code=255
+                    )
             elif word in flags:
                 given[word] = ""
             elif positional and positional not in given:
                 given[positional] = word
             else:
-                raise ConfigError(f'Error: either "{positional}" is duplicate, or "{word}" is a garbage.', exit_code=255)
+                raise ConfigError(
+                    f'Error: either "{positional}" is duplicate, or "{word}" is a garbage.', exit_code=255
+                )
         return given
 
 

@@ -123,7 +123,9 @@ def _redirect_at(text: str, at: int) -> tuple[str, int] | None:
             after += 1
         target, _, after = _read_word(text, after)
         if target != "/dev/null":
-            raise UnsupportedError(f"the file {target!r} in a shell line", instead="only /dev/null can be redirected to")
+            raise UnsupportedError(
+                f"the file {target!r} in a shell line", instead="only /dev/null can be redirected to"
+            )
         return meaning, after
     return None
 
@@ -237,9 +239,11 @@ def parse(line: str) -> list[Pipeline]:
             elif token.text == "1>&2":
                 raise UnsupportedError("output to standard error", instead="leave the redirection out")
             elif token.text != "<":
-                fields.update({">": {"keep_stdout": False}, "2>": {"keep_stderr": False}}.get(
-                    token.text, {"keep_stdout": False, "keep_stderr": False}
-                ))
+                fields.update(
+                    {">": {"keep_stdout": False}, "2>": {"keep_stderr": False}}.get(
+                        token.text, {"keep_stdout": False, "keep_stderr": False}
+                    )
+                )
         else:
             end_command(token.text)
             if token.text != "|" and commands:
@@ -295,7 +299,9 @@ def _run_one(node: Node, command: Command, stdin: str | None) -> Completed:
 
 #: Real commands of an administrator that nothing here stands for; any other name is one that no shell would find.
 _KNOWN_ELSEWHERE = frozenset(
-    "arp awk bash brctl bridge cp curl cut dig docker ebtables ethtool find hostname ifconfig kubectl less ls lsmod "
-    "mkdir modprobe mount mv nc netstat nsenter perl ping ping6 printf python python3 rm route sed sh ss sudo "
-    "systemctl tc tcpdump tee touch tr traceroute uname uniq wget xargs".split()
+    """
+    arp awk bash brctl bridge cp curl cut dig docker ebtables ethtool find hostname ifconfig kubectl less ls lsmod mkdir
+    modprobe mount mv nc netstat nft nsenter perl ping ping6 printf python python3 rm route sed sh ss sudo systemctl tc
+    tcpdump tee touch tr traceroute uname uniq wget xargs
+    """.split()
 )

@@ -46,7 +46,7 @@ def hashlimit(rng: random.Random, number: int) -> Scenario:
         "--hashlimit-upto 2/min --hashlimit-mode dstip,dstport --hashlimit-name three",
         "--hashlimit-upto 1/hour --hashlimit-burst 4 --hashlimit-name four",
         "--hashlimit-above 3/min --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-srcmask 30 --hashlimit-name five",
-        "--hashlimit-upto 1/sec --hashlimit-burst 1 --hashlimit-mode srcport --hashlimit-name six --hashlimit-htable-expire 900",
+        "--hashlimit-upto 1/sec --hashlimit-burst 1 --hashlimit-mode srcport --hashlimit-name six",
     )
     s.rules("filter", *(f"-A FORWARD -m hashlimit {form}" for form in rng.sample(forms, 4)))
     for pause in (1.4, 2.3):

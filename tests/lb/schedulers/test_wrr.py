@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcsim.lb.bench import Bench
+from svcsim.lb.schedulers import WeightedRoundRobin
 from svcsim.lb.service import Destination
 
 
@@ -97,6 +98,8 @@ operations = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 99)), min
 def test_leaving_out_empty_passes_changes_no_choice(steps: list[tuple[str, int]], weights: list[int]) -> None:
     """Every choice and every inner value is that of the plain rule, with overloaded destinations of any weight."""
     bench, plain = Bench("wrr"), Plain()
+    scheduler = bench.service.scheduler
+    assert isinstance(scheduler, WeightedRoundRobin)
     for weight in weights:
         bench.add(weight)
         plain.changed([d.weight for d in bench.service.destinations])
@@ -105,7 +108,8 @@ def test_leaving_out_empty_passes_changes_no_choice(steps: list[tuple[str, int]]
         if step == "pick":
             expected = plain.pick(listed)
             chosen = bench.connect()
-            assert (chosen and listed.index(chosen)) == expected
+            assert (None if chosen is None else listed.index(chosen)) == expected
+            assert scheduler.current_weight == plain.threshold
         elif step == "add":
             bench.add(number % 21)
         elif listed and step == "overload":

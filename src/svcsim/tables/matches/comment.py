@@ -27,6 +27,7 @@ class CommentMatch(Match):
     """``--comment text``: always true."""
 
     always = True
+    cached = False
     options = (Option("comment", required=True),)
 
     text: str
@@ -38,6 +39,11 @@ class CommentMatch(Match):
         if len(text) > _LENGTH // 4:  # only then can it have more bytes than there is room for
             text = text.encode(errors="surrogateescape")[:_LENGTH].decode(errors="surrogateescape")
         return cls(text)
+
+    @classmethod
+    def quick(cls, words: list[str], proto: int) -> Self | None:
+        """``--comment text``, surely not too long."""
+        return cls(words[1]) if len(words) == 2 and len(words[1]) <= _LENGTH // 4 else None
 
     def emit(self) -> str:
         """The remark, quoted if need be."""

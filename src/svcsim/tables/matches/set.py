@@ -46,8 +46,8 @@ def find_set(loader: Loader, name: str) -> IpSet:
 @attrs.frozen
 class SetMatch(Match):
     """
-    ``[!] --match-set name src|dst[,...]``, ``--return-nomatch``, ``[!] --update-counters``, ``[!] --update-subcounters``,
-    ``[!] --packets-eq|lt|gt n``, ``[!] --bytes-eq|lt|gt n``.
+    ``[!] --match-set name src|dst[,...]``, ``--return-nomatch``, ``[!] --update-counters``,
+    ``[!] --update-subcounters``, ``[!] --packets-eq|lt|gt n``, ``[!] --bytes-eq|lt|gt n``.
 
     A set of more dimensions than there are directions, or of another family, holds nothing. *limits* compare the
     counters of the element that holds the packet.
@@ -105,7 +105,9 @@ class SetMatch(Match):
     def emit(self) -> str:
         """Set and directions, then what else was said."""
         rest = "".join(
-            part if part == " !" else f" --{part.strip()}" for part in self._rest().replace(" !", "\0 !\0").split("\0") if part
+            part if part == " !" else f" --{part.strip()}"
+            for part in self._rest().replace(" !", "\0 !\0").split("\0")
+            if part
         )
         return f"{'! ' if self.invert else ''}--match-set {self._words()}{rest}"
 
