@@ -102,6 +102,8 @@ class Nat:
         if conn.status & Status.CONFIRMED:
             return
         current = invert(conn.reply)
+        if nat_range.netmap:
+            nat_range = nat_range.at(_netmapped(current[2] if manip is Manip.SRC else current[3], nat_range))
         chosen = self._unique(conn, current, nat_range, manip)
         if manip is Manip.SRC:
             changed, done = Status.SRC_NAT, Status.SRC_NAT_DONE
@@ -269,6 +271,12 @@ def _source_in_range(tuple: ConnTuple, nat_range: NatRange) -> bool:
     return nat_range.min_port is None or _port_in_range(tuple, nat_range, Manip.SRC)
 
 
+def _netmapped(address: int, nat_range: NatRange) -> int:
+    """The host bits of *address* in the network of the range."""
+    lowest, highest = nat_range.min_addr or 0, nat_range.max_addr or 0
+    return lowest & ~(lowest ^ highest) | address & (lowest ^ highest)
+
+
 def _with_address(tuple: ConnTuple, nat_range: NatRange, manip: Manip) -> ConnTuple:
     """*tuple* with an address of the range; out of several the hash of both ends picks one."""
     lowest, highest = nat_range.min_addr, nat_range.max_addr
@@ -277,8 +285,6 @@ def _with_address(tuple: ConnTuple, nat_range: NatRange, manip: Manip) -> ConnTu
     family, proto, src, dst, sport, dport = tuple
     if lowest == highest:
         address = lowest
-    elif nat_range.netmap:
-        address = lowest & ~(lowest ^ highest) | (src if manip is Manip.SRC else dst) & (lowest ^ highest)
     else:
         address = _pick(family, src, dst, lowest, highest, manip, nat_range.persistent)
     if manip is Manip.SRC:

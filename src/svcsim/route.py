@@ -66,7 +66,7 @@ class Route:
         if self.kind is RouteKind.UNICAST:
             family = Family.IPV6 if max(self.gateway, self.source) >> 32 else Family.IPV4
             return (f"via {format_address(family, self.gateway)} " if self.gateway else "") + f"dev {self.device}"
-        return self.kind.value + (f" dev {self.device}" if self.device else "")
+        return f"{self.kind.value} dev {self.device}" if self.device else str(self.kind.value)
 
 
 @attrs.frozen

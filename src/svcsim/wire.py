@@ -26,8 +26,8 @@ _SCTP = Struct("!HHII")
 _PORTS = Struct("!HH")
 
 #: Where the checksum stands in a transport header.
-_CHECKSUM_AT = {Proto.TCP: 16, Proto.UDP: 6, Proto.UDPLITE: 6, Proto.ICMP: 2, Proto.ICMPV6: 2}
-_HEADER_SIZE = {Proto.TCP: 20, Proto.UDP: 8, Proto.ICMP: 8, Proto.ICMPV6: 8, Proto.SCTP: 12}
+_CHECKSUM_AT: dict[int, int] = {Proto.TCP: 16, Proto.UDP: 6, Proto.UDPLITE: 6, Proto.ICMP: 2, Proto.ICMPV6: 2}
+_HEADER_SIZE: dict[int, int] = {Proto.TCP: 20, Proto.UDP: 8, Proto.ICMP: 8, Proto.ICMPV6: 8, Proto.SCTP: 12}
 #: IPv6 extension headers: hop-by-hop, routing, fragment, authentication, destination options.
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION = 0, 43, 44, 51, 60
 _EXTENSIONS = frozenset({_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION})
@@ -201,7 +201,7 @@ def _checksum(family: int, proto: int, src: int, dst: int, segment: bytes) -> in
     """The transport checksum that *segment* should carry; what stands in its place does not count."""
     if proto == Proto.SCTP:
         return int.from_bytes(crc32c(segment[:8] + b"\0\0\0\0" + segment[12:]).to_bytes(4, "little"))
-    at = _CHECKSUM_AT[Proto(proto)]
+    at = _CHECKSUM_AT[proto]
     bare = segment[:at] + b"\0\0" + segment[at + 2 :]
     pseudo = 0 if proto == Proto.ICMP else src + dst + proto + len(segment)
     value = internet(bare, pseudo)
@@ -277,7 +277,7 @@ def _body(packet: Packet) -> bytes:
     if checksum is not None:
         return segment
     right = _checksum(packet.family, packet.proto, packet.src, packet.dst, segment)
-    at, width = (8, 4) if packet.proto == Proto.SCTP else (_CHECKSUM_AT[Proto(packet.proto)], 2)
+    at, width = (8, 4) if packet.proto == Proto.SCTP else (_CHECKSUM_AT[packet.proto], 2)
     return segment[:at] + right.to_bytes(width) + segment[at + width :]
 
 
@@ -323,7 +323,7 @@ def rewrite_quote(
             out[at : at + 2] = value.to_bytes(2)
     if quoted.proto == Proto.SCTP or quoted.proto not in _CHECKSUM_AT:
         return bytes(out)
-    at = start + _CHECKSUM_AT[Proto(quoted.proto)]
+    at = start + _CHECKSUM_AT[quoted.proto]
     if at + 2 <= len(out):
         checksum = int.from_bytes(out[at : at + 2])
         if checksum or quoted.proto != Proto.UDP:

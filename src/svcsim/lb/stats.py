@@ -76,8 +76,13 @@ class Stats:
     def rates(self) -> Rates:
         """The estimated rates as user space sees them."""
         cps, inpps, outpps, inbps, outbps = self._averages
-        packets = ((average + 0x1FF) >> 10 for average in (cps, inpps, outpps))
-        return Rates(*packets, (inbps + 0xF) >> 5, (outbps + 0xF) >> 5)
+        return Rates(
+            (cps + 0x1FF) >> 10,
+            (inpps + 0x1FF) >> 10,
+            (outpps + 0x1FF) >> 10,
+            (inbps + 0xF) >> 5,
+            (outbps + 0xF) >> 5,
+        )
 
     def zero(self) -> None:
         """Begin to count anew from the last snapshot: what came after it shows up again with the next."""

@@ -361,7 +361,7 @@ class IpSet:
             return
         ordered: list[Element] = list(self.entries)
         if self.type.startswith("bitmap"):
-            ordered.sort(key=lambda element: element[0])  # type: ignore[arg-type, return-value]
+            ordered.sort(key=lambda element: element[0])
         now = self.sets.clock.now
         for element in ordered:
             entry = self.entries[element]

@@ -235,7 +235,7 @@ def _add(to: IpSet, element: str, words: list[str], exist: bool) -> None:
             raise ConfigError(f"Unknown argument: `{word}'\n{_TRY_HELP.rstrip()}", exit_code=1)
     if to.type == "list:set":
         places = {key: str(value) for key, value in given.items() if key in ("before", "after")}
-        to.add_member(element, exist=exist, **places)  # type: ignore[arg-type]
+        to.add_member(element, exist=exist, **places)
     else:
         to.add(element, exist=exist, extra=" ".join(extra), **given)  # type: ignore[arg-type]
 

@@ -104,8 +104,6 @@ def _run(node: Node, name: str, request: Request) -> Completed:
         return Completed(0, saved(director.services))
     try:
         _change(director, request)
-    except UnsupportedError:
-        raise
     except ConfigError as error:
         return Completed(_KERNEL_SAYS, "", f"{error}\n")
     return Completed()

@@ -1,307 +1,197 @@
 """
-The shell line of a node: several commands joined, here-documents, a pipe into a filter.
+The shell line of a node: several commands joined, here-documents, pipes into filters.
 
-A small part of the POSIX shell, read by a real tokenizer. What a shell would do and this one does not - variables,
-substitutions, loops, globs, files - is refused by name.
+Behaviour of: dash, for the part of the language that `svcsim.tools.shell_syntax` reads. Between one command and the
+next no time passes, and no file exists but what `cat` shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
-from svcsim.errors import ConfigError, SvcsimError, UnsupportedError
+from svcsim.errors import SvcsimError, UnsupportedError
 from svcsim.tools.command import TOOLS, Completed
+from svcsim.tools.shell_syntax import Command, Loop, Pipeline, parse
+from svcsim.tools.shell_words import Redirect, Word
 
 if TYPE_CHECKING:
     from svcsim.node import Node
 
-__all__ = ["parse", "run"]
+__all__ = ["run"]
 
-_BLANK = " \t"
-_KEYWORDS = frozenset({"if", "then", "else", "fi", "for", "while", "until", "do", "done", "case", "esac", "{", "}"})
-
-
-@attrs.frozen
-class Command:
-    """One simple command: its *words*, standard input, and whether its outputs are kept."""
-
-    words: tuple[str, ...]
-    stdin: str = ""
-    keep_stdout: bool = True
-    keep_stderr: bool = True
-    merge: bool = False  # 2>&1
-    negated: bool = False
-
-
-@attrs.frozen
-class Pipeline:
-    """Commands joined by ``|``, and the operator that stands before them."""
-
-    commands: tuple[Command, ...]
-    after: str  # ";", "&&" or "||"
-
-
-@attrs.define
-class _Word:
-    """A word or operator; *body* is a here-document's."""
-
-    text: str
-    kind: str  # word, operator, redirect
-    body: str = ""
-
-
-def _tokenize(text: str) -> list[_Word]:
-    tokens: list[_Word] = []
-    documents: list[tuple[_Word, str, bool]] = []
-    at, end = 0, len(text)
-    while at < end:
-        c = text[at]
-        if c in _BLANK:
-            at += 1
-        elif c == "\\" and text[at + 1 : at + 2] == "\n":
-            at += 2
-        elif c == "#":
-            while at < end and text[at] != "\n":
-                at += 1
-        elif c == "\n":
-            tokens.append(_Word("\n", "operator"))
-            at += 1
-            for word, delimiter, dashed in documents:
-                at = _read_document(text, at, word, delimiter, dashed)
-            documents.clear()
-        elif text.startswith(("&&", "||"), at):
-            tokens.append(_Word(text[at : at + 2], "operator"))
-            at += 2
-        elif c in ";|":
-            tokens.append(_Word(c, "operator"))
-            at += 1
-        elif text.startswith("<<", at) and not text.startswith("<<<", at):
-            at += 2
-            dashed = text[at : at + 1] == "-"
-            at += dashed
-            while at < end and text[at] in _BLANK:
-                at += 1
-            delimiter, quoted, at = _read_word(text, at)
-            word = _Word("<<" if quoted else "<<unquoted", "redirect")
-            documents.append((word, delimiter, dashed))
-            tokens.append(word)
-        elif (redirect := _redirect_at(text, at)) is not None:
-            tokens.append(_Word(redirect[0], "redirect"))
-            at = redirect[1]
-        elif c in "&()<>":
-            raise UnsupportedError(f"{c!r} in a shell line", instead="join commands by ; && || or |")
-        else:
-            word_text, _, at = _read_word(text, at)
-            tokens.append(_Word(word_text, "word"))
-    if documents:
-        raise ConfigError(f"here-document without its end {documents[0][1]!r}")
-    return tokens
-
-
-def _redirect_at(text: str, at: int) -> tuple[str, int] | None:
-    """A redirection that is modelled: to /dev/null, or errors to where output goes."""
-    for form, meaning in (
-        ("2>&1", "2>&1"),
-        ("1>&2", "1>&2"),
-        (">&2", "1>&2"),
-        ("&>", "&>"),
-        ("2>", "2>"),
-        ("1>", ">"),
-        (">", ">"),
-        ("<", "<"),
-    ):
-        if not text.startswith(form, at):
-            continue
-        after = at + len(form)
-        if meaning in ("2>&1", "1>&2"):
-            return meaning, after
-        if meaning == ">" and text[after : after + 1] == ">":
-            after += 1
-        while after < len(text) and text[after] in _BLANK:
-            after += 1
-        target, _, after = _read_word(text, after)
-        if target != "/dev/null":
-            raise UnsupportedError(
-                f"the file {target!r} in a shell line", instead="only /dev/null can be redirected to"
-            )
-        return meaning, after
-    return None
-
-
-def _read_document(text: str, at: int, word: _Word, delimiter: str, dashed: bool) -> int:
-    lines = []
-    while at < len(text):
-        stop = text.find("\n", at)
-        stop = len(text) if stop < 0 else stop
-        line = text[at:stop]
-        at = stop + 1
-        if dashed:
-            line = line.lstrip("\t")
-        if line == delimiter:
-            break
-        lines.append(line + "\n")
-    else:
-        raise ConfigError(f"here-document without its end {delimiter!r}")
-    body = "".join(lines)
-    if word.text == "<<unquoted":
-        if "$" in body.replace("\\$", "") or "`" in body:
-            raise UnsupportedError("substitution in a here-document", instead="quote its delimiter: <<'E'")
-        body = body.replace("\\\\", "\0").replace("\\$", "$").replace("\\\n", "").replace("\0", "\\")
-    word.text, word.body = "<<", body
-    return min(at, len(text))
-
-
-def _read_word(text: str, at: int) -> tuple[str, bool, int]:
-    """Read one word: (text, whether any of it was quoted, where it ends)."""
-    out: list[str] = []
-    quoted = False
-    while at < len(text):
-        c = text[at]
-        if c in " \t\n;|&<>()":
-            break
-        if c == "'":
-            close = text.find("'", at + 1)
-            if close < 0:
-                raise ConfigError("sh: 1: Syntax error: Unterminated quoted string", exit_code=2)
-            out.append(text[at + 1 : close])
-            quoted, at = True, close + 1
-        elif c == '"':
-            at += 1
-            quoted = True
-            while text[at : at + 1] != '"':
-                if at >= len(text):
-                    raise ConfigError("sh: 1: Syntax error: Unterminated quoted string", exit_code=2)
-                if text[at] == "\\" and text[at + 1 : at + 2] in ('"', "\\", "$", "`", "\n"):
-                    at += 1
-                    if text[at] == "\n":
-                        at += 1
-                        continue
-                elif text[at] in "$`":
-                    raise UnsupportedError("substitution in a shell line", instead="write the value out")
-                out.append(text[at])
-                at += 1
-            at += 1
-        elif c == "\\":
-            if text[at + 1 : at + 2] == "\n":
-                at += 2
-                continue
-            out.append(text[at + 1 : at + 2])
-            quoted, at = True, at + 2
-        elif c in "$`":
-            raise UnsupportedError("substitution in a shell line", instead="write the value out")
-        elif c in "*?":
-            raise UnsupportedError(f"the pattern character {c!r} in a shell line", instead="quote it")
-        else:
-            out.append(c)
-            at += 1
-    return "".join(out), quoted, at
-
-
-def parse(line: str) -> list[Pipeline]:
+_FOLDERS = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
+#: What loops can multiply a short line to; more is refused rather than waited for.
+_MAX_COMMANDS = 100_000
+#: Real commands that nothing here stands for; any other name is one that no shell would find.
+_KNOWN_ELSEWHERE = frozenset(
     """
-    Read a shell line.
-
-    >>> [(p.after, [c.words for c in p.commands]) for p in parse("a 'b c' | wc -l && d; e 2>/dev/null")]
-    [(';', [('a', 'b c'), ('wc', '-l')]), ('&&', [('d',)]), (';', [('e',)])]
-    """
-    pipelines: list[Pipeline] = []
-    commands: list[Command] = []
-    words: list[str] = []
-    after = ";"
-    fields: dict[str, object] = {}
-
-    def end_command(operator: str) -> None:
-        if not words:
-            if fields or commands or operator in ("&&", "||", "|", ";"):
-                raise ConfigError(f'sh: 1: Syntax error: "{operator.strip() or "newline"}" unexpected', exit_code=2)
-            return
-        if words[0] in _KEYWORDS:
-            raise UnsupportedError(f"the shell's {words[0]!r}", instead="write the commands out")
-        if "=" in words[0] and words[0].partition("=")[0].isidentifier():
-            raise UnsupportedError("shell variables", instead="write the value out")
-        commands.append(Command(tuple(words), **fields))  # type: ignore[arg-type]
-        words.clear()
-        fields.clear()
-
-    for token in _tokenize(line):
-        if token.kind == "word":
-            if token.text == "!" and not words:
-                fields["negated"] = True
-            else:
-                words.append(token.text)
-        elif token.kind == "redirect":
-            if token.text == "<<":
-                fields["stdin"] = token.body
-            elif token.text == "2>&1":
-                fields["merge"] = True
-            elif token.text == "1>&2":
-                raise UnsupportedError("output to standard error", instead="leave the redirection out")
-            elif token.text != "<":
-                fields.update(
-                    {">": {"keep_stdout": False}, "2>": {"keep_stderr": False}}.get(
-                        token.text, {"keep_stdout": False, "keep_stderr": False}
-                    )
-                )
-        else:
-            end_command(token.text)
-            if token.text != "|" and commands:
-                pipelines.append(Pipeline(tuple(commands), after))
-                commands = []
-            if token.text in ("&&", "||"):
-                after = token.text
-            elif token.text in (";", "\n") and not (token.text == "\n" and after != ";" and not commands):
-                after = ";"
-    end_command("end of file") if words or fields else None
-    if commands:
-        pipelines.append(Pipeline(tuple(commands), after))
-    elif after != ";":
-        raise ConfigError("sh: 1: Syntax error: end of file unexpected", exit_code=2)
-    return pipelines
+    . [ alias arp arping arptables awk base64 basename bash bg bpftool brctl break bridge bunzip2 bzip2 cd chgrp chmod
+    chown cmp command continue cp crictl ctr curl cut dash date dd df diff dig dirname dmesg docker du ebtables env eval
+    exec exit expand export expr fg file find firewall-cmd fold getopts gunzip gzip hash host hostname id ifconfig
+    insmod install ipcalc iperf iperf3 ipmaddr iptunnel jobs jq kill killall kmod kubectl less link ln local logger ls
+    lsmod lsof md5sum mkdir mktemp modinfo modprobe more mount mv nc ncat netcat netstat nft nl nohup nping nproc nsenter
+    nslookup numfmt od paste perl pgrep ping ping6 pkill printf ps pwd python python3 read readlink readonly realpath
+    return rev rm rmdir rmmod route rtmon sed seq service set sh sha1sum sha256sum shift shuf ss stat su sudo sync
+    systemctl tac tar tc tcpdump tee test time timeout tipc touch tr traceroute trap truncate tshark tty type ufw ulimit
+    umask umount unalias uname uniq unset unshare uptime vi vim wait wget which who whoami xargs xtables-monitor yes zcat
+    """.split()
+)
 
 
 def run(node: Node, line: str) -> Completed:
-    """Run a shell line on *node*: the output of all its commands, the exit code of the last that ran."""
-    code = 0
-    stdout: list[str] = []
-    stderr: list[str] = []
-    for pipeline in parse(line):
-        if (pipeline.after == "&&" and code) or (pipeline.after == "||" and not code):
-            continue
-        flowing = None
-        for command in pipeline.commands:
-            done = _run_one(node, command, flowing)
-            errors = done.stderr if command.keep_stderr else ""
-            flowing = done.stdout if command.keep_stdout else ""
-            if command.merge:
-                flowing, errors = flowing + (errors if command.keep_stdout else ""), ""
-            stderr.append(errors)
-            code = int(not done.returncode) if command.negated else done.returncode
-        stdout.append(flowing or "")
-    return Completed(code, "".join(stdout), "".join(stderr))
-
-
-def _run_one(node: Node, command: Command, stdin: str | None) -> Completed:
-    name, args = command.words[0], list(command.words[1:])
-    name = name.removeprefix("/usr").removeprefix("/sbin/").removeprefix("/bin/")
-    if name not in TOOLS:
-        if name in _KNOWN_ELSEWHERE:
-            raise UnsupportedError(f"the command {name!r}", instead="known: " + ", ".join(TOOLS))
-        return Completed(127, "", f"sh: 1: {name}: not found\n")
-    try:
-        return TOOLS[name](node, name, args, command.stdin if stdin is None else stdin)
-    except UnsupportedError:
-        raise
-    except SvcsimError as error:
-        return Completed(getattr(error, "exit_code", 1), "", f"{error}\n")
-
-
-#: Real commands of an administrator that nothing here stands for; any other name is one that no shell would find.
-_KNOWN_ELSEWHERE = frozenset(
     """
-    arp awk bash brctl bridge cp curl cut dig docker ebtables ethtool find hostname ifconfig kubectl less ls lsmod mkdir
-    modprobe mount mv nc netstat nft nsenter perl ping ping6 printf python python3 rm route sed sh ss sudo systemctl tc
-    tcpdump tee touch tr traceroute uname uniq wget xargs
-    """.split()
-)
+    Run a shell line on *node*: the output of all its commands, the exit code of the last that ran.
+
+    What is not modelled raises `UnsupportedError`, before anything runs where the line itself shows it. A line that no
+    shell could read ends like one: exit code 2, with what stands before the error done.
+    """
+    program = parse(line)
+    for pipelines in program.lines:
+        for command in _commands(pipelines):
+            _refuse_elsewhere(_basename(command.words[0].literal) if command.words else "")
+    state = _Run(node)
+    code = 0
+    for pipelines in program.lines:
+        code = state.run_list(pipelines, code)
+    if program.error:
+        state.stderr.append(program.error + "\n")
+        code = 2
+    return Completed(code, "".join(state.stdout), "".join(state.stderr))
+
+
+def _commands(pipelines: Iterable[Pipeline]) -> Iterator[Command]:
+    """Every simple command of a list, those in loops too."""
+    for pipeline in pipelines:
+        for command in pipeline.commands:
+            if isinstance(command, Loop):
+                yield from _commands(command.body)
+            else:
+                yield command
+
+
+def _basename(name: str) -> str:
+    """The name of a command without the folder that it stands in."""
+    folder, slash, last = name.rpartition("/")
+    return last if slash and folder in _FOLDERS else name
+
+
+def _refuse_elsewhere(name: str) -> None:
+    if name in _KNOWN_ELSEWHERE and name not in TOOLS:
+        raise UnsupportedError(f"the command {name!r}", instead="known: " + ", ".join(TOOLS))
+
+
+@attrs.define(eq=False)
+class _Run:
+    """A line being run: the loops' variables, and what has come out so far."""
+
+    node: Node
+    stdout: list[str] = attrs.field(factory=list)
+    stderr: list[str] = attrs.field(factory=list)
+    values: dict[str, str] = attrs.field(factory=dict)
+    count: int = 0
+
+    def run_list(self, pipelines: tuple[Pipeline, ...], code: int) -> int:
+        """Run pipelines in order, as far as their operators let them; *code* is that of what ran before."""
+        for pipeline in pipelines:
+            if (pipeline.after == "&&" and code) or (pipeline.after == "||" and not code):
+                continue
+            code = self._run_pipeline(pipeline)
+        return code
+
+    def _run_pipeline(self, pipeline: Pipeline) -> int:
+        code, flowing = 0, ""
+        for command in pipeline.commands:
+            done = self._run_loop(command, flowing) if isinstance(command, Loop) else self._run_simple(command, flowing)
+            code, flowing = done.returncode, done.stdout
+            self.stderr.append(done.stderr)
+        self.stdout.append(flowing)
+        return int(not code) if pipeline.negated else code
+
+    def _run_loop(self, loop: Loop, stdin: str) -> Completed:
+        if stdin or any(redirect.fd == 0 for redirect in loop.redirects):
+            raise UnsupportedError("the input of a loop", instead="give it to the commands in the loop")
+        inner = _Run(self.node, values=self.values, count=self.count)
+        code = 0
+        for value in self._fields(loop.words):
+            self.values[loop.name] = value
+            code = inner.run_list(loop.body, 0)
+        self.count = inner.count
+        done = Completed(code, "".join(inner.stdout), "".join(inner.stderr))
+        return self._redirected(loop.redirects, done)
+
+    def _run_simple(self, command: Command, stdin: str) -> Completed:
+        self.count += 1
+        if self.count > _MAX_COMMANDS:
+            raise UnsupportedError(f"a line of more than {_MAX_COMMANDS} commands", instead="call run more often")
+        for redirect in command.redirects:
+            if redirect.fd == 0:
+                stdin = "".join(self._expand(redirect.document)) if redirect.document is not None else ""
+        words = self._fields(command.words)
+        done = self._call(words, stdin, command.line) if words else Completed()
+        return self._redirected(command.redirects, done)
+
+    def _call(self, words: list[str], stdin: str, line: int) -> Completed:
+        name = _basename(words[0])
+        _refuse_elsewhere(name)
+        if name not in TOOLS:
+            return Completed(127, "", f"sh: {line}: {words[0]}: not found\n")
+        try:
+            return TOOLS[name](self.node, name, words[1:], stdin)
+        except UnsupportedError:
+            raise
+        except SvcsimError as error:
+            return Completed(getattr(error, "exit_code", 1), "", f"{error}\n")
+
+    @staticmethod
+    def _redirected(redirects: tuple[Redirect, ...], done: Completed) -> Completed:
+        """Put both outputs where the redirections, read from left to right, send them."""
+        if not redirects:
+            return done
+        ways: dict[int, int | None] = {1: 1, 2: 2}
+        for redirect in redirects:
+            if redirect.fd is None:
+                ways = {1: None, 2: None}
+            elif redirect.fd:
+                ways[redirect.fd] = None if redirect.target is None else ways[redirect.target]
+        texts = {1: "", 2: ""}
+        for fd, text in ((2, done.stderr), (1, done.stdout)):  # a tool writes errors at once and output at its end
+            way = ways[fd]
+            if way is not None:
+                texts[way] += text
+        return Completed(done.returncode, texts[1], texts[2])
+
+    def _expand(self, word: Word) -> Iterator[str]:
+        """The text of a word's parts, variables replaced."""
+        for part in word.parts:
+            yield self.values[part.text] if part.name else part.text
+
+    def _fields(self, words: Iterable[Word]) -> list[str]:
+        """The words with their variables replaced; an unquoted variable is cut at its blanks."""
+        fields: list[str] = []
+        for word in words:
+            if not any(part.name and not part.quoted for part in word.parts):
+                fields.append("".join(self._expand(word)))
+                continue
+            current: str | None = None  # the field being put together, None while there is none
+            for part, text in zip(word.parts, self._expand(word), strict=True):
+                if part.quoted or not part.name:
+                    current = (current or "") + text
+                    continue
+                pieces = text.split()
+                if text[:1].isspace() and current is not None:
+                    fields.append(current)
+                    current = None
+                for number, piece in enumerate(pieces):
+                    if number and current is not None:
+                        fields.append(current)
+                        current = None
+                    current = (current or "") + piece
+                if pieces and text[-1:].isspace() and current is not None:
+                    fields.append(current)
+                    current = None
+            if current is not None:
+                fields.append(current)
+        return fields

@@ -64,9 +64,12 @@ class Word:
 
 @attrs.define(eq=False)
 class Redirect:
-    """Descriptor *fd* goes where descriptor *target* goes, to /dev/null (None), or comes from the text *document*."""
+    """
+    Descriptor *fd* (None: both outputs) goes where descriptor *target* goes, to /dev/null if that is None, or comes from
+    the text *document*.
+    """
 
-    fd: int
+    fd: int | None
     target: int | None = None
     document: Word | None = None
 
@@ -152,10 +155,12 @@ class _Tokenizer:
         target = word.literal
         if operator.startswith("&>"):  # not the POSIX shell's, but many people's
             self._only_null(target)
-            return Redirect(12)
+            return Redirect(None)
         fd = int(match[1] or operator.startswith(">"))
         if fd > 2 or (fd == 0) != operator.startswith("<"):
-            raise UnsupportedError(f"the redirection {match[0]!r}", instead="standard input, output and error are there")
+            raise UnsupportedError(
+                f"the redirection {match[0]!r}", instead="standard input, output and error are there"
+            )
         if operator in ("<<", "<<-"):
             redirect = Redirect(0, document=Word(()))
             self._documents.append((redirect, target, any(part.quoted for part in word.parts), operator == "<<-"))
@@ -170,7 +175,9 @@ class _Tokenizer:
     @staticmethod
     def _only_null(target: str) -> None:
         if target != "/dev/null":
-            raise UnsupportedError(f"the file {target!r} in a shell line", instead="only /dev/null can be redirected to")
+            raise UnsupportedError(
+                f"the file {target!r} in a shell line", instead="only /dev/null can be redirected to"
+            )
 
     def _word(self) -> Word:
         parts: list[Part] = []

@@ -84,7 +84,7 @@ RARE = {
                   "-m connbytes ! --connbytes 1:2 --connbytes-dir reply --connbytes-mode packets", "-m connbytes --connbytes 20:45 --connbytes-dir both --connbytes-mode avgpkt"),
     "connlimit": ("-m connlimit --connlimit-above 2", "-m connlimit --connlimit-upto 3 --connlimit-mask 24", "-p tcp -m connlimit --connlimit-above 4 --connlimit-mask 0 --connlimit-daddr"),
     "quota": ("-m quota --quota 300", "-m quota ! --quota 200", "-p udp -m quota --quota 100"),
-    "string": ("-m string --algo bm --string query", "-m string --algo kmp --string dd ! --from 20", "-m string --algo bm --hex-string |6565|", "-m string --algo kmp --string D --icase",
+    "string": ("-m string --algo bm --string query", "-m string --algo kmp --string dd --from 20", "-m string --algo bm --hex-string |6565|", "-m string --algo kmp --string D --icase",
                "-m string --algo bm --string u --from 28 --to 29", "-m string --algo bm ! --string d"),
     "pkttype": ("-m pkttype --pkt-type unicast", "-m pkttype ! --pkt-type unicast", "-m pkttype --pkt-type broadcast", "INPUT -m pkttype --pkt-type multicast"),
     "devgroup": ("-m devgroup --src-group 7", "-m devgroup --dst-group 0", "-m devgroup ! --src-group 7 --dst-group 0x1/0x1"),
