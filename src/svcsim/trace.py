@@ -11,6 +11,9 @@ from typing import Any
 
 import attrs
 
+from svcsim.addr import format_address
+from svcsim.packet import ConnTuple
+
 __all__ = [
     "Delivered",
     "Dropped",
@@ -29,6 +32,14 @@ __all__ = [
 ]
 
 # Events are written once and then only read; attrs.define instead of frozen makes them three times as cheap to record.
+
+
+def _ends(tuple: ConnTuple) -> str:
+    """Both ends of a tuple, as a packet shows them."""
+    family, _, *rest = tuple
+    form = "[{}]:{}" if family == 6 else "{}:{}"
+    src, dst, sport, dport = rest
+    return f"{form.format(format_address(family, src), sport)} > {form.format(format_address(family, dst), dport)}"
 
 
 @attrs.define
@@ -96,11 +107,11 @@ class Rewritten:
     """*by* changed the packet's tuple."""
 
     by: str
-    before: Any
-    after: Any
+    before: ConnTuple
+    after: ConnTuple
 
     def __str__(self) -> str:
-        return f"{self.by}: {self.before} => {self.after}"
+        return f"{self.by}: {_ends(self.before)} => {_ends(self.after)}"
 
 
 @attrs.define

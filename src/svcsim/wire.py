@@ -288,11 +288,13 @@ def rewrite_quote(
     dst: int | None = None,
     sport: int | None = None,
     dport: int | None = None,
+    transport: bool = True,
 ) -> bytes:
     """
     Change addresses and ports (ICMP: *sport* is the id) inside the packet that an ICMP error quotes.
 
-    The quoted IP header's checksum follows; the transport's does where the quote reaches it and the packet had one.
+    The quoted IP header's checksum follows; with *transport* the transport's does too, where the quote reaches it and
+    the packet had one.
 
     >>> quote = encode(Packet.udp("192.0.2.1:4000", "10.0.0.1:53"))[:28]
     >>> print(decode_quote(rewrite_quote(quote, dst=0x0A600001, dport=5300)))
@@ -321,7 +323,7 @@ def rewrite_quote(
         if value is not None and at + 2 <= len(out):
             pseudo_old, pseudo_new = pseudo_old + int.from_bytes(out[at : at + 2]), pseudo_new + value
             out[at : at + 2] = value.to_bytes(2)
-    if quoted.proto == Proto.SCTP or quoted.proto not in _CHECKSUM_AT:
+    if not transport or quoted.proto not in _CHECKSUM_AT:
         return bytes(out)
     at = start + _CHECKSUM_AT[quoted.proto]
     if at + 2 <= len(out):

@@ -31,6 +31,7 @@ _KERNEL_SAYS = 255  # the exit code of ipvsadm after an error of the kernel
 _INVALID = "Invalid operation.  Possibly wrong module version, address not unicast, ..."
 _TRASH_PERIOD, _TRASH_IDLE = 60 * SECOND, 120 * SECOND
 _MAX_WEIGHT = 2**31 - 1
+_LINK_LOCAL = 0x3FA  # fe80::/10, the first ten bits
 _ON = 3  # of secure_tcp and drop_packet: always in force
 _ESTABLISHED, _FIN_WAIT = 1, 4
 _AT_HAND = ("secure_tcp", "drop_packet", "conntrack", "nat_icmp_send", "snat_reroute")
@@ -197,7 +198,9 @@ class Control(abc.ABC):
             raise _exists("Destination already exists")
         mixed = family is not key.family and method is not ForwardingMethod.TUNNEL
         kind = self.host.routes[family].address_type(address)
-        if mixed or kind not in (RouteKind.LOCAL, RouteKind.UNICAST) or (tunnel is TunnelType.GUE and not tunnel_port):
+        odd = family is Family.IPV6 and kind is RouteKind.UNICAST and (address == 0 or address >> 118 == _LINK_LOCAL)
+        unicast = kind in (RouteKind.LOCAL, RouteKind.UNICAST) and not odd
+        if mixed or not unicast or (tunnel is TunnelType.GUE and not tunnel_port):
             raise ConfigError(_INVALID, exit_code=_KERNEL_SAYS)
         destination = self._revived(service, family, address, port)
         if destination is None:

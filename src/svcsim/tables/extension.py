@@ -96,7 +96,7 @@ class Extension(abc.ABC):
         return cls()
 
     @classmethod
-    def quick(cls, words: list[str], proto: int) -> Self | None:
+    def quick(cls, words: list[str], family: Family, proto: int) -> Self | None:
         """
         Read the commonest form of its options without further ado; None if it is another.
 

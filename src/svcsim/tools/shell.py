@@ -26,19 +26,18 @@ _FOLDERS = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"
 #: What loops can multiply a short line to; more is refused rather than waited for.
 _MAX_COMMANDS = 100_000
 #: Real commands that nothing here stands for; any other name is one that no shell would find.
-_KNOWN_ELSEWHERE = frozenset(
-    """
-    . [ alias arp arping arptables awk base64 basename bash bg bpftool brctl break bridge bunzip2 bzip2 cd chgrp chmod
-    chown cmp command continue cp crictl ctr curl cut dash date dd df diff dig dirname dmesg docker du ebtables env eval
-    exec exit expand export expr fg file find firewall-cmd fold getopts gunzip gzip hash host hostname id ifconfig
-    insmod install ipcalc iperf iperf3 ipmaddr iptunnel jobs jq kill killall kmod kubectl less link ln local logger ls
-    lsmod lsof md5sum mkdir mktemp modinfo modprobe more mount mv nc ncat netcat netstat nft nl nohup nping nproc nsenter
-    nslookup numfmt od paste perl pgrep ping ping6 pkill printf ps pwd python python3 read readlink readonly realpath
-    return rev rm rmdir rmmod route rtmon sed seq service set sh sha1sum sha256sum shift shuf ss stat su sudo sync
-    systemctl tac tar tc tcpdump tee test time timeout tipc touch tr traceroute trap truncate tshark tty type ufw ulimit
-    umask umount unalias uname uniq unset unshare uptime vi vim wait wget which who whoami xargs xtables-monitor yes zcat
-    """.split()
-)
+_ELSEWHERE = """
+. [ alias arp arping arptables awk base64 basename bash bg bpftool brctl break bridge bunzip2 bzip2 cd chgrp chmod
+chown cmp command continue cp crictl ctr curl cut dash date dd df diff dig dirname dmesg docker du ebtables env eval
+exec exit expand export expr fg file find firewall-cmd fold getopts gunzip gzip hash host hostname id ifconfig insmod
+install ipcalc iperf iperf3 ipmaddr iptunnel jobs jq kill killall kmod kubectl less link ln local logger ls lsmod lsof
+md5sum mkdir mktemp modinfo modprobe more mount mv nc ncat netcat netstat nft nl nohup nping nproc nsenter nslookup
+numfmt od paste perl pgrep ping ping6 pkill printf ps pwd python python3 read readlink readonly realpath return rev rm
+rmdir rmmod route rtmon sed seq service set sh sha1sum sha256sum shift shuf ss stat su sudo sync systemctl tac tar tc
+tcpdump tee test time timeout tipc touch tr traceroute trap truncate tshark tty type ufw ulimit umask umount unalias
+uname uniq unset unshare uptime vi vim wait wget which who whoami xargs xtables-monitor yes zcat
+"""
+_KNOWN_ELSEWHERE = frozenset(_ELSEWHERE.split())
 
 
 def run(node: Node, line: str) -> Completed:
@@ -51,7 +50,8 @@ def run(node: Node, line: str) -> Completed:
     program = parse(line)
     for pipelines in program.lines:
         for command in _commands(pipelines):
-            _refuse_elsewhere(_basename(command.words[0].literal) if command.words else "")
+            if command.words and not command.words[0].names:
+                _refuse_elsewhere(_basename(command.words[0].literal))
     state = _Run(node)
     code = 0
     for pipelines in program.lines:

@@ -65,8 +65,9 @@ class Word:
 @attrs.define(eq=False)
 class Redirect:
     """
-    Descriptor *fd* (None: both outputs) goes where descriptor *target* goes, to /dev/null if that is None, or comes from
-    the text *document*.
+    Where descriptor *fd* goes, both outputs if None: where *target* goes, to /dev/null if that is None.
+
+    Descriptor 0 comes from the text *document*.
     """
 
     fd: int | None
@@ -106,7 +107,7 @@ class _Tokenizer:
         self._line, self._counted = 1, 0  # the line's number, and up to where newlines have been counted
 
     def tokens(self) -> list[Token]:
-        tokens = []
+        tokens: list[Token] = []
         try:
             while not tokens or tokens[-1].kind != "end":
                 tokens.append(self._next())

@@ -10,6 +10,7 @@ from typing import Self
 
 import attrs
 
+from svcsim.addr import Family
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
@@ -41,7 +42,7 @@ class CommentMatch(Match):
         return cls(text)
 
     @classmethod
-    def quick(cls, words: list[str], proto: int) -> Self | None:
+    def quick(cls, words: list[str], family: Family, proto: int) -> Self | None:
         """``--comment text``, surely not too long."""
         return cls(words[1]) if len(words) == 2 and len(words[1]) <= _LENGTH // 4 else None
 

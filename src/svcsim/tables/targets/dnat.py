@@ -6,6 +6,7 @@ Behaviour of: xt_nat's DNAT, revision 2 (`-j DNAT`).
 
 from __future__ import annotations
 
+import re
 from typing import Self
 
 import attrs
@@ -13,11 +14,16 @@ import attrs
 from svcsim.addr import Family
 from svcsim.hooks import Hook, HookState, Skb, Verdict
 from svcsim.nat import Manip, NatRange
+from svcsim.packet import Proto
 from svcsim.tables.nat_ranges import describe_flags, emit_flags, emit_range, read_range
 from svcsim.tables.options import Args, Option
 from svcsim.tables.target import TARGETS, Target
 
 __all__ = ["DnatTarget"]
+
+_PORTED = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP})
+_NUMBER = r"(0|[1-9][0-9]{0,4})"
+_ENDPOINT = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}:{_NUMBER}").fullmatch
 
 
 @TARGETS.register("DNAT")
@@ -28,6 +34,7 @@ class DnatTarget(Target):
     tables = frozenset({"nat"})
     hooks = frozenset({Hook.PRE_ROUTING, Hook.LOCAL_OUT})
     tracks = True
+    cached = False
     reads_protocol = True
     options = (Option("to-destination", required=True), Option("random", arity=0), Option("persistent", arity=0))
 
@@ -38,6 +45,20 @@ class DnatTarget(Target):
     def parse(cls, args: Args) -> Self:
         """Read the range and its flags."""
         return cls(args.family, read_range(args, "to-destination"))
+
+    @classmethod
+    def quick(cls, words: list[str], family: Family, proto: int) -> Self | None:
+        """``--to-destination address:port`` of IPv4."""
+        if len(words) != 2 or family is not Family.IPV4 or proto not in _PORTED:
+            return None
+        found = _ENDPOINT(words[1])
+        if found is None:
+            return None
+        a, b, c, d, port = map(int, found.groups())
+        if a > 255 or b > 255 or c > 255 or d > 255 or port > 65535:
+            return None
+        address = a << 24 | b << 16 | c << 8 | d
+        return cls(family, NatRange(address, address, port, port))
 
     def emit(self) -> str:
         """The range, and the flags behind it."""

@@ -1,0 +1,402 @@
+"""
+Reading command lines as the tool reads them, complaints included.
+
+Behaviour of: the argument parser of iptables 1.8.9 (legacy) and getopt_long, abbreviations and bundled letters included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from svcsim.addr import Family, Prefix
+from svcsim.tables.command import FLAGS, GLOBAL, LONG_NAMES, Command
+from svcsim.tables.names import protocol_number
+from svcsim.tables.options import Option, c_integer, read_network
+from svcsim.tables.parser import Parser, Use, find_match, find_target, implicit_match
+from svcsim.tables.problems import UsageError
+from svcsim.tables.rule import Header, Jump, Rule
+from svcsim.tables.target import TARGETS, Target
+
+__all__ = ["read_command"]
+
+#: Names of 28 bytes and a zero fit the kernel's structures.
+_NAME_LENGTH = 29
+_DEVICE_LENGTH = 15
+_RULE_VERBS = frozenset("ACDIR")
+#: Verbs whose chain may be left out, and those that may have a rule's number behind it.
+_OPTIONAL_CHAIN = frozenset("LSFZX")
+_NUMBERED = frozenset("DIRLSZ")
+_VERBS = frozenset("ACDIRLSFZNXPE")
+_INVERTIBLE = frozenset("sdpiof")
+#: Chains through which no packet has the one or the other device.
+_NO_OUTPUT, _NO_INPUT = ("PREROUTING", "INPUT"), ("POSTROUTING", "OUTPUT")
+#: IPv6 extension headers: as protocols they are never found behind the chain of headers.
+_EXTENSION_HEADERS = {43: "ipv6-route", 44: "ipv6-frag", 51: "ah", 60: "ipv6-opts"}
+_NO_FILTERING = '\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n'
+
+
+def read_command(
+    parser: Parser, words: list[str], chains: Container[str], table: str = "filter", *, restoring: bool = False
+) -> Command:
+    """
+    Read one line, without the command's name; *table* is what it is about unless it says otherwise.
+
+    *chains* are the names that ``-j`` may mean besides targets.
+
+    >>> command = read_command(Parser(Family.IPV4), "-A INPUT -s 10.0.0.1 -p tcp --dport http -j ACCEPT".split(), ())
+    >>> command.verb, command.chain, [str(rule) for rule in command.rules]
+    ('A', 'INPUT', ['-s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j ACCEPT'])
+    """
+    return _Reader(parser, words, chains, table, restoring).read()
+
+
+class _Reader:
+    """One line being read."""
+
+    def __init__(self, parser: Parser, words: list[str], chains: Container[str], table: str, restoring: bool) -> None:
+        self.parser, self.words, self.chains, self.restoring = parser, words, chains, restoring
+        self.family = parser.family
+        self.command = Command(table=table)
+        self.at = 0
+        self.inverted = False
+        self.signs: set[str] = set()
+        self.texts: dict[str, str] = {}
+        self.proto = 0
+        self.uses: list[Use] = []
+        self.jump = ""
+        self.goto = False
+        self.aim: Use | None = None
+        self.loaded = False  # the match of the protocol, because of an option
+
+    def read(self) -> Command:
+        """Read all words, then put them together."""
+        words, command = self.words, self.command
+        while self.at < len(words):
+            word = words[self.at]
+            self.at += 1
+            if word == "!":
+                if self.inverted:
+                    raise UsageError("multiple consecutive ! not allowed")
+                self.inverted = True
+                continue
+            if word == "--":
+                break
+            if word.startswith("--"):
+                self._long(word)
+            elif word.startswith("-") and word != "-":
+                self._bundle(word)
+            else:
+                raise UsageError(f"Bad argument `{word}'", bare=True)
+            self.inverted = False
+        if command.verb == "V" or "h" in command.given:
+            return command
+        if self.at < len(words):
+            raise UsageError("unknown arguments found on commandline")
+        if command.other_family:
+            return command
+        if self.inverted:
+            raise UsageError("nothing appropriate following !")
+        if not command.verb:
+            raise UsageError("no command specified")
+        self._finish()
+        return command
+
+    # -- words ---------------------------------------------------------------------------------------------------------
+
+    def _long(self, word: str) -> None:
+        """``--name``, ``--name=value``, or the beginning of a name that means one option only."""
+        name, equals, attached = word.partition("=")
+        letter = GLOBAL.get(name)
+        if letter is None:
+            found = self._own(name)
+            if found is None:
+                letter, found = self._abbreviated(name)
+            if found is not None:
+                self._extension_option(*found, word, attached if equals else None)
+                return
+        if letter is None:
+            self._unknown(word)
+            return
+        takes = letter not in FLAGS and letter not in _OPTIONAL_CHAIN and letter != "w"
+        if equals and not takes and letter not in _OPTIONAL_CHAIN and letter != "w":
+            raise UsageError(f'unknown option "{word}"')
+        self._option(letter, attached if equals else self._argument(word) if takes else None)
+
+    def _bundle(self, word: str) -> None:
+        """``-x``, ``-nv``, or a letter with its value attached."""
+        rest = word[1:]
+        while rest:
+            letter, rest = rest[0], rest[1:]
+            if f"-{letter}" not in GLOBAL:
+                raise UsageError(f'unknown option "{word}"')
+            if letter in FLAGS:
+                self._option(letter, None)
+            elif letter in _OPTIONAL_CHAIN or letter == "w":
+                self._option(letter, rest or None)
+                return
+            else:
+                self._option(letter, rest or self._argument(f"-{letter}"))
+                return
+
+    def _argument(self, word: str) -> str:
+        """The next word, which belongs to the option *word*."""
+        if self.at >= len(self.words):
+            raise UsageError(f'option "{word}" requires an argument')
+        self.at += 1
+        return self.words[self.at - 1]
+
+    def _next_plain(self) -> str | None:
+        """The next word if it is neither an option nor a ``!``; it is taken."""
+        if self.at < len(self.words) and self.words[self.at][:1] not in ("-", "!"):
+            self.at += 1
+            return self.words[self.at - 1]
+        return None
+
+    def _own(self, name: str) -> tuple[Use, Option] | None:
+        """The extension that knows an option, the one loaded last if there are several."""
+        for use in reversed(self.uses):
+            option = use.table.get(name)
+            if option is not None:
+                return use, option
+        return None
+
+    def _abbreviated(self, beginning: str) -> tuple[str | None, tuple[Use, Option] | None]:
+        """What *beginning* is the beginning of: a general option's letter or an extension's option, if it is clear."""
+        letters = {letter for name, letter in LONG_NAMES.items() if f"--{name}".startswith(beginning)}
+        own: dict[tuple[int, str], tuple[Use, Option]] = {}
+        for use in self.uses:
+            for name, option in use.table.items():
+                if name.startswith(beginning):
+                    own[id(use), option.canonical] = (use, option)
+        if len(letters) + len(own) != 1:
+            return None, None
+        return (letters.pop(), None) if letters else (None, next(iter(own.values())))
+
+    def _unknown(self, word: str) -> None:
+        """Load the match of the protocol, if that was not done yet, and try *word* again."""
+        plugin = None if self.loaded else implicit_match(self.proto, self.family)
+        if plugin is None:
+            raise UsageError(f'unknown option "{word}"')
+        self.loaded = True
+        self.uses.append(Use(plugin))
+        self._long(word)
+
+    def _extension_option(self, use: Use, option: Option, word: str, attached: str | None) -> None:
+        """Note an option of an extension with its words."""
+        if use.proto is None:
+            use.proto = (self.proto, "p" in self.signs)
+        values = [] if attached is None else [attached]
+        if attached is None and option.arity:
+            values.append(self._argument(word))
+        if option.arity == 2:
+            second = self._next_plain()
+            if second is None:
+                raise UsageError(f"--{option.canonical} requires two args.")
+            values.append(second)
+        use.words += [*(["!"] if self.inverted else []), f"--{option.name}", *values]
+
+    # -- options -------------------------------------------------------------------------------------------------------
+
+    def _option(self, letter: str, value: str | None) -> None:
+        """Take one general option."""
+        command = self.command
+        if self.inverted and letter not in _INVERTIBLE:
+            raise UsageError(f"unexpected ! flag before -{letter}")
+        if letter in _VERBS:
+            self._verb(letter, value)
+        elif letter in "sdpiojgf":
+            self._rule_option(letter, value or "")
+        elif letter == "m":
+            self.uses.append(Use(find_match(value or "", self.family)))
+        elif letter == "t":
+            if self.restoring:
+                raise UsageError("The -t option cannot be used in iptables-restore.", spaced=True)
+            command.table = value or ""
+        elif letter == "v":
+            command.verbose += 1
+            command.given.add("v")
+        elif letter == "c":
+            self._once("c")
+            self._counters(value or "")
+        elif letter == "w":
+            seconds = self._next_plain() if value is None else value
+            if seconds is not None and c_integer(seconds) is None:
+                raise UsageError("wait seconds not numeric")
+        elif letter == "W":
+            command.warnings.append("Ignoring deprecated --wait-interval option.")
+        elif letter == "V":
+            command.verb = command.verb or "V"
+            command.given.add("V")
+        elif letter in "46":
+            command.other_family = command.other_family or int(letter) != self.family
+        elif letter != "M":
+            self._once(letter)
+
+    def _once(self, letter: str) -> None:
+        if letter in self.command.given and letter != "h":
+            raise UsageError(f"multiple -{letter} flags not allowed")
+        self.command.given.add(letter)
+
+    def _verb(self, letter: str, value: str | None) -> None:
+        """A command, with the chain, number and name that may follow."""
+        command = self.command
+        command.begin(letter)
+        if letter in _OPTIONAL_CHAIN and value is None:
+            value = self._next_plain()
+        if value is not None:
+            command.chain = value
+        if letter == "N":
+            self._check_new_name(value or "")
+        elif letter == "E":
+            name = self._next_plain()
+            if name is None:
+                raise UsageError("-E requires old-chain-name and new-chain-name")
+            command.new_name = name
+        elif letter == "P":
+            policy = self._next_plain()
+            if policy is None:
+                raise UsageError("-P requires a chain and a policy")
+            command.policy = policy
+        elif letter in _NUMBERED and value is not None:
+            number = self._next_plain()
+            if number is not None:
+                command.number = c_integer(number, 1, 2**31 - 1) or 0
+                if not command.number:
+                    raise UsageError(f"Invalid rule number `{number}'")
+                command.by_number = letter == "D"
+            elif letter == "R":
+                raise UsageError("-R requires a rule number")
+
+    def _check_new_name(self, name: str) -> None:
+        if name[:1] in ("-", "!"):
+            raise UsageError(f"chain name not allowed to start with `{name[0]}'")
+        if not name or TARGETS.find(name, self.family) is not None:
+            raise UsageError("chain name may not clash with target name")
+        if any(c in name for c in " \t\n\v\f\r"):
+            raise UsageError(f"Invalid chain name `{name}'")
+
+    def _counters(self, value: str) -> None:
+        packets, comma, size = value.partition(",")
+        if not comma:
+            second = self._next_plain()
+            if second is None:
+                raise UsageError("-c requires packet and byte counter")
+            size = second
+        counts = []
+        for text, what in ((packets, "packet"), (size, "byte")):
+            digits = text.lstrip()[: len(text.lstrip()) - len(text.lstrip().lstrip("0123456789"))]
+            if not digits:
+                raise UsageError(f"-c {what} counter not numeric")
+            counts.append(int(digits) & (1 << 64) - 1)
+        self.command.counters = (counts[0], counts[1])
+
+    def _rule_option(self, letter: str, value: str) -> None:
+        """Addresses, protocol, devices, fragment, target."""
+        # The tool looks at the whole last word for these, so that an attached value does not work.
+        whole = self.words[self.at - 1] if letter in "sdpio" else value
+        self._once("j" if letter == "g" else letter)
+        if self.inverted:
+            self.signs.add(letter)
+        if letter == "f":
+            if self.family is Family.IPV6:
+                raise UsageError("`-f' is not supported in IPv6, use -m frag instead")
+        elif letter == "p":
+            self._protocol(whole)
+        elif letter in "io":
+            self._device(whole)
+        elif letter in "jg":
+            self.jump, self.goto = value, letter == "g"
+            self._target()
+        self.texts[letter] = whole
+
+    def _protocol(self, text: str) -> None:
+        name = text.lower()
+        number = c_integer(name, 0, 255)
+        number = protocol_number(name) if number is None else number
+        if number is None:
+            raise UsageError(f'unknown protocol "{name}" specified')
+        if number == 0 and self.inverted:
+            raise UsageError("rule would never match protocol")
+        if self.family is Family.IPV6 and number in _EXTENSION_HEADERS and not self.inverted:
+            name = _EXTENSION_HEADERS[number]
+            self.command.warnings.append(f"Warning: never matched protocol: {name}. use extension match instead.")
+        self.proto = number
+
+    def _device(self, name: str) -> None:
+        if not name:
+            raise UsageError("Empty interface is likely to be undesired")
+        if len(name) > _DEVICE_LENGTH:
+            raise UsageError(f"interface name `{name}' must be shorter than IFNAMSIZ ({_DEVICE_LENGTH})")
+        if "/" in name or " " in name:
+            self.command.warnings.append(
+                f"Warning: weird character in interface `{name}' ('/' and ' ' are not allowed by the kernel)."
+            )
+
+    def _target(self) -> None:
+        name = self.jump
+        if not name:
+            raise UsageError("Invalid target name (too short)")
+        if len(name) >= _NAME_LENGTH:
+            raise UsageError(f"Invalid target name `{name}' ({_NAME_LENGTH - 1} chars max)")
+        if any(c in name for c in " \t\n\v\f\r"):
+            raise UsageError(f"Invalid target name `{name}'")
+        if not self.goto and name not in self.chains and TARGETS.find(name, self.family) is not None:
+            self.aim = Use(find_target(name, self.family))
+            self.uses.append(self.aim)
+
+    # -- putting it together -------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        command = self.command
+        if command.table == "nat" and "DROP" in (self.jump, command.policy):
+            raise UsageError(_NO_FILTERING, spaced=True)
+        extensions = [(use, self.parser.extension(use)) for use in self.uses]
+        if command.verb in _RULE_VERBS:
+            sources, destinations = self._networks("s"), self._networks("d")
+            if command.verb == "R" and (len(sources) != 1 or len(destinations) != 1):
+                raise UsageError("Replacement rule does not specify a unique address")
+        command.check_options()
+        chain = command.chain
+        if chain is not None and len(chain) >= _NAME_LENGTH:
+            raise UsageError(f"chain name `{chain}' too long (must be under {_NAME_LENGTH} chars)")
+        if command.verb not in _RULE_VERBS or command.by_number:
+            return
+        if chain in _NO_OUTPUT and "o" in self.texts:
+            raise UsageError(f"Can't use -o with {chain}", spaced=True)
+        if chain in _NO_INPUT and "i" in self.texts:
+            raise UsageError(f"Can't use -i with {chain}", spaced=True)
+        matches = tuple(extension for use, extension in extensions if use is not self.aim)
+        target: Target | Jump | None = None
+        if self.aim is not None:
+            target = next(extension for use, extension in extensions if use is self.aim)  # type: ignore[assignment]
+        elif self.jump:
+            if self.jump not in self.chains:
+                if self.goto:
+                    raise UsageError(f"goto '{self.jump}' is not a chain")
+                find_target(self.jump, self.family)
+            target = self.parser.jump(self.jump, self.goto)
+        for source in sources:
+            for destination in destinations:
+                header = Header(
+                    source,
+                    destination,
+                    self.texts.get("i", ""),
+                    self.texts.get("o", ""),
+                    self.proto,
+                    "f" in self.texts,
+                    *("s" in self.signs, "d" in self.signs, "i" in self.signs, "o" in self.signs),
+                    *("p" in self.signs, "f" in self.signs),
+                )
+                command.rules.append(Rule(header, matches, target))  # type: ignore[arg-type]
+
+    def _networks(self, letter: str) -> list[Prefix | None]:
+        """The networks behind ``-s`` or ``-d``; None where all addresses will do."""
+        text = self.texts.get(letter)
+        if text is None:
+            return [None]
+        networks = [read_network(part, self.family) for part in text.split(",")]
+        if letter in self.signs:
+            if len(networks) > 1:
+                raise UsageError("! not allowed with multiple source or destination IP addresses")
+            return [*networks]
+        return [network if network.mask else None for network in networks]
