@@ -197,20 +197,16 @@ class Translation:
         if not status & (_SRC_NAT if (manip is SRC) is not is_reply else _DST_NAT):
             return ACCEPT
         other = conn.orig if is_reply else conn.reply
-        before = skb.tuple() if skb.trace is not None else None
+        before = skb.tuple()
         proto = other[1]
-        address, port = (other[3], other[5]) if manip is SRC else (other[2], other[4])
-        if proto in _BY_ID:
-            identity = {"sport": other[4]}
-        elif proto in _PORTED:
-            identity = {"dport" if manip is SRC else "sport": port}
-        else:
-            identity = {}
+        ported, by_id = proto in _PORTED, proto in _BY_ID
         if manip is SRC:
-            skb.payload = rewrite_quote(skb.payload, dst=address, **identity)
+            port = other[5] if ported else None
+            skb.payload = rewrite_quote(skb.payload, dst=other[3], sport=other[4] if by_id else None, dport=port)
             skb.set_source(other[3], skb.sport)
         else:
-            skb.payload = rewrite_quote(skb.payload, src=address, **identity)
+            port = other[4] if ported or by_id else None
+            skb.payload = rewrite_quote(skb.payload, src=other[2], sport=port)
             skb.set_destination(other[2], skb.dport)
         if skb.trace is not None:
             skb.trace.append(Rewritten("nat", before, skb.tuple()))

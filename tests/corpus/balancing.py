@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 from scenario import IPVS_KERNEL, Scenario, Site, at
 
@@ -71,17 +72,42 @@ def service(
     return name
 
 
+@dataclass
+class Talk:
+    """One connection of a client: the event that opened it, its ends, and how far it has come."""
+
+    event: int
+    src: str
+    dst: str
+    seq: int = 1001
+    ack: int = 5001
+    state: str = "opening"
+
+
 class Crowd:
-    """Clients of some services: they open connections, talk, close, reset, come again from the same port."""
+    """
+    Clients of some services: they open connections, talk, close, reset, come again from the same port.
+
+    An *orderly* crowd keeps to the protocol; the other sends what it likes, which connection tracking would take amiss.
+    """
 
     def __init__(
-        self, s: Scenario, rng: random.Random, site: Site, targets: list[str], *, proto: str = "tcp", few: bool = False
+        self,
+        s: Scenario,
+        rng: random.Random,
+        site: Site,
+        targets: list[str],
+        *,
+        proto: str = "tcp",
+        few: bool = False,
+        orderly: bool | None = None,
     ) -> None:
         self.s, self.rng, self.site, self.targets, self.proto = s, rng, site, targets, proto
         self.six = targets[0].startswith("[")
         self.port = rng.randrange(20000, 50000)
         self.clients = [site.client(rng, six=self.six) for _ in range(3)] if few else []
-        self.open: list[tuple[int, str, str]] = []
+        self.orderly = any("MASQUERADE" in line for line in s.setup) if orderly is None else orderly
+        self.open: list[Talk] = []
 
     def client(self) -> str:
         """Draw a client."""
@@ -93,39 +119,81 @@ class Crowd:
         src, dst = at(self.client(), self.port), self.rng.choice(self.targets)
         packet = Packet.tcp(src, dst, seq=1000) if self.proto == "tcp" else Packet.udp(src, dst, b"query")
         event = self.s.arrive(self.site.uplink, packet)
-        self.open.append((event, src, dst))
+        self.open.append(Talk(event, src, dst))
         return event
 
     def step(self) -> None:
         """Let one thing happen."""
-        s, rng = self.s, self.rng
-        if not self.open or rng.random() < 0.4:
+        if not self.open or self.rng.random() < 0.4:
             self.newcomer()
             return
-        event, src, dst = rng.choice(self.open[-8:])
+        talk = self.rng.choice(self.open[-8:])
         if self.proto == "udp":
-            s.reply(event, data=b"answer") if rng.random() < 0.6 else s.arrive(
-                self.site.uplink, Packet.udp(src, dst, b"again")
-            )
-            return
-        move = rng.random()
-        if move < 0.3:
-            s.reply(event, "SA", 5000, 1001)
-            s.arrive(self.site.uplink, Packet.tcp(src, dst, flags="A", seq=1001, ack=5001))
-        elif move < 0.45:
-            s.arrive(self.site.uplink, Packet.tcp(src, dst, flags="PA", seq=1001, ack=5001, payload=b"hello"))
-        elif move < 0.6:
-            s.arrive(self.site.uplink, Packet.tcp(src, dst, flags="FA", seq=1001, ack=5001))
-        elif move < 0.75:
-            s.reply(event, "FA", 5001, 1002)
-        elif move < 0.85:
-            s.arrive(self.site.uplink, Packet.tcp(src, dst, flags="A", seq=1002, ack=5002))
-        elif move < 0.9:
-            s.arrive(self.site.uplink, Packet.tcp(src, dst, flags="R", seq=1002))
-        elif move < 0.95:
-            s.reply(event, "RA", 5001, 1001)
+            if self.rng.random() < 0.6:
+                self.s.reply(talk.event, data=b"answer")
+            else:
+                self.s.arrive(self.site.uplink, Packet.udp(talk.src, talk.dst, b"again"))
+        elif self.orderly:
+            self._next(talk)
         else:
-            s.arrive(self.site.uplink, Packet.tcp(src, dst, seq=90000))
+            self._any(talk)
+
+    def _say(self, talk: Talk, flags: str, seq: int, ack: int = 0, payload: bytes = b"") -> None:
+        packet = Packet.tcp(talk.src, talk.dst, flags=flags, seq=seq, ack=ack, payload=payload)
+        self.s.arrive(self.site.uplink, packet)
+
+    def _next(self, talk: Talk) -> None:
+        """Let *talk* take its next step as the protocol has it."""
+        s, move = self.s, self.rng.random()
+        if talk.state == "opening":
+            s.reply(talk.event, "SA", talk.ack - 1, talk.seq)
+            self._say(talk, "A", talk.seq, talk.ack)
+            talk.state = "open"
+        elif talk.state == "open" and move < 0.3:
+            self._say(talk, "PA", talk.seq, talk.ack, b"hello")
+            talk.seq += 5
+        elif talk.state == "open" and move < 0.5:
+            s.reply(talk.event, "PA", talk.ack, talk.seq, b"hi")
+            talk.ack += 2
+        elif talk.state == "open" and move < 0.7:
+            self._say(talk, "FA", talk.seq, talk.ack)
+            talk.seq, talk.state = talk.seq + 1, "left"
+        elif talk.state == "open" and move < 0.9:
+            s.reply(talk.event, "FA", talk.ack, talk.seq)
+            talk.ack, talk.state = talk.ack + 1, "dropped"
+        elif talk.state == "open":
+            self._say(talk, "R", talk.seq)
+            self.open.remove(talk)
+        elif talk.state == "left":
+            s.reply(talk.event, "FA", talk.ack, talk.seq)
+            self._say(talk, "A", talk.seq, talk.ack + 1)
+            self.open.remove(talk)
+        else:
+            self._say(talk, "FA", talk.seq, talk.ack)
+            s.reply(talk.event, "A", talk.ack, talk.seq + 1)
+            self.open.remove(talk)
+
+    def _any(self, talk: Talk) -> None:
+        """Let anything happen to *talk*."""
+        s, move = self.s, self.rng.random()
+        if move < 0.3:
+            s.reply(talk.event, "SA", 5000, 1001)
+            self._say(talk, "A", 1001, 5001)
+        elif move < 0.45:
+            self._say(talk, "PA", 1001, 5001, b"hello")
+        elif move < 0.6:
+            self._say(talk, "FA", 1001, 5001)
+        elif move < 0.75:
+            s.reply(talk.event, "FA", 5001, 1002)
+        elif move < 0.85:
+            self._say(talk, "A", 1002, 5002)
+        elif move < 0.9:
+            self._say(talk, "R", 1002)
+        elif move < 0.95:
+            s.reply(talk.event, "RA", 5001, 1001)
+        else:
+            self._say(talk, "S", 90000)
+            s.wait(0.02)  # a connection that this one replaces goes with the next tick of the timer
 
     def steps(self, count: int) -> None:
         """Let *count* things happen."""

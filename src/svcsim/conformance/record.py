@@ -58,7 +58,7 @@ def record(scenario: Scenario) -> dict[str, Any]:
     reason = can_record()
     if reason is not None:
         raise UnsupportedError(reason, instead="run as root on Linux")
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(scenario, theirs))
     child.start()

@@ -51,10 +51,9 @@ def journey(outcome: Outcome) -> list[str]:
     assert outcome.trace is not None
     lines: list[str] = []
     hook: Hook | None = None
-    passed: Walked | None = None
-    for where, event in _placed(outcome.trace):
-        told = _told(event, passed)
-        passed = event if isinstance(event, Walked) else None
+    trace = outcome.trace
+    for (where, event), before, after in zip(_placed(trace), [None, *trace], [*trace[1:], None], strict=False):
+        told = _told(event, before, after)
         if told and where is not hook:
             hook = where
             if where is not None:
@@ -86,17 +85,18 @@ def _placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEve
     return zip(hooks, trace, strict=True)
 
 
-def _told(event: TraceEvent, passed: Walked | None) -> str:
-    """One event as a line; *passed* are the rules that were asked right before. Empty if there is nothing to tell."""
+def _told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None) -> str:
+    """One event, between its neighbours, as a line; empty if there is nothing to tell."""
     match event:
         case Stage(name=name, verdict=verdict):
             return "" if verdict is Verdict.ACCEPT else f"{name}: {_VERDICTS[verdict]}"
-        case Walked():
-            return ""  # told with what came of it
+        case Walked(table=table, chain=chain, start=start, stop=stop):
+            if isinstance(after, RuleMatched):
+                return ""  # told with the rule that matched
+            return f"{table} {chain.name}: no match in rule{f' {stop}' if start == stop else f's {start} to {stop}'}"
         case RuleMatched(table=table, chain=chain, number=number, rule=rule):
-            before = number - passed.start if passed is not None and passed.chain is chain else 0
-            after = f"   (after {before} that did not match)" if before else ""
-            return f"{table} {chain.name} rule {number}: {rule}{after}"
+            passed = number - before.start if isinstance(before, Walked) else 0
+            return f"{table} {chain.name} rule {number}: {rule}{f'   (after {passed} without match)' if passed else ''}"
         case Policy(table=table, chain=chain):
             return f"{table} {chain.name}: policy {chain.policy.name}"
         case Tracked(ctinfo=ctinfo):

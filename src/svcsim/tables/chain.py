@@ -48,27 +48,40 @@ class Link:
 
     *aim* is a chain, a verdict, or what to call, as *kind* says. *packets* and *bytes* count matches. *ended* counts the
     walks that went no further than here, less those that came back behind it; `Chain` makes of it how often each rule
-    was asked (*offset* is what it had been at that count when the rule came). *number* is kept by `Chain.renumber`.
+    was asked (*offset* is what makes that 0 when the rule comes). *number* is kept by `Chain.renumber`.
     """
 
-    __slots__ = ("aim", "bytes", "ended", "key", "kind", "next", "number", "offset", "packets", "rule", "tests")
+    __slots__ = (
+        *("aim", "bytes", "ended", "key", "kind", "limited", "next", "number", "offset", "packets", "rule", "tests"),
+    )
 
-    def __init__(self, rule: Rule | None, packets: int = 0, bytes: int = 0) -> None:
+    def __init__(self, rule: Any, kind: int, aim: Any, packets: int = 0, bytes: int = 0) -> None:
         self.rule = rule
+        self.kind = kind
+        self.aim = aim
         self.packets = packets
         self.bytes = bytes
         self.ended = self.offset = self.number = 0
+        self.limited = False  # whether it matters from which hooks it can be reached
         self.key: Any = ANYTHING
-        self.kind = CONTINUE
-        self.aim: Any = None
         self.tests: Any = None  # a tuple of tests once it is loaded
         self.next: Any = None
 
+    @classmethod
+    def of(cls, rule: Rule, chain: Any = None, counters: tuple[int, int] = (0, 0)) -> Link:
+        """The link of *rule*, not loaded yet; *chain* is what it jumps to."""
+        target = rule.target
+        if target is None:
+            return cls(rule, CONTINUE, None, *counters)
+        if isinstance(target, Jump):
+            return cls(rule, GOTO if target.goto else JUMP, chain, *counters)
+        if target.verdict is not None:
+            return cls(rule, VERDICT, target.verdict, *counters)
+        return cls(rule, RETURN if target.returns else RUN, None, *counters)
 
     def load(self, loader: Loader) -> None:
         """Make what the walk needs of the rule; its own state begins anew."""
         rule = self.rule
-        assert rule is not None
         header = rule.header
         key = header.key
         self.key = ANYTHING if key is None else key
@@ -76,15 +89,8 @@ class Link:
         for match in rule.matches:
             if not match.always:
                 tests += (match.load(loader),)
-        target = rule.target
-        if target is None or isinstance(target, Jump):
-            pass  # whoever hung the link knows the chain
-        elif target.verdict is not None:
-            self.kind, self.aim = VERDICT, target.verdict
-        elif target.returns:
-            self.kind = RETURN
-        else:
-            self.kind, self.aim = RUN, target.load(loader)
+        if self.kind == RUN:
+            self.aim = rule.target.load(loader)
         self.tests = tests
 
 
@@ -94,28 +100,29 @@ class Chain:
 
     >>> chain = Chain("WEB")
     >>> for target in "ABC":
-    ...     chain.append(Link(Rule(target=Jump(target))))
-    >>> chain.insert(2, Link(Rule(target=Jump("X"))))
+    ...     chain.append(Link.of(Rule(target=Jump(target))))
+    >>> chain.insert(2, Link.of(Rule(target=Jump("X"))))
     >>> [str(link.rule) for link in chain], len(chain)
     (['-j A', '-j X', '-j B', '-j C'], 4)
     >>> chain.remove(1).rule.target.chain, chain.at(1).rule.target.chain
     ('A', 'X')
     """
 
-    __slots__ = ("end", "entered", "first", "last", "length", "loose", "name", "numbered", "outline", "references", "steps")
+    __slots__ = ("end", "entered", "first", "last", "length", "loose", "name", "numbered", "outline",
+                 "reached", "references", "steps")
 
     def __init__(self, name: str, policy: Verdict | None = None) -> None:
         self.name = name
         self.length = 0
-        self.entered = 0  # walks that began with the first rule
+        self.entered = 0  # walks that began with the first rule, less what removed rules had ended
         self.steps = 0
         self.references = 0  # rules that jump or go here
         self.loose = 0  # links that came one by one, and lie scattered in memory
         self.numbered = True
-        self.outline: Any = None  # kept here for `check`
-        self.end = end = Link(None)
+        self.outline: Any = None  # where it leads, and from which hooks one comes here: `check` keeps that
+        self.reached = 0
+        self.end = end = Link(None, END if policy is None else POLICY, policy)
         end.tests = ()
-        end.kind, end.aim = (END, None) if policy is None else (POLICY, policy)
         self.first: Any = end
         self.last: Link | None = None
 
@@ -146,10 +153,10 @@ class Chain:
 
     def _before(self, number: int) -> Link | None:
         """The link before place *number* (from 1), None before the first; passing it is counted."""
+        self.steps += number
         before, link = None, self.first
         for _ in range(number - 1):
             before, link = link, link.next
-        self.steps += number
         return before
 
     def at(self, number: int) -> Link:
@@ -180,14 +187,20 @@ class Chain:
         self.last = link
         self.length = link.number = self.length + 1
         self.loose += 1
+        link.offset = -self.end.ended
 
     def insert(self, number: int, link: Link) -> None:
         """Hang *link* in place *number*; one more than there are rules is the end."""
         if number == self.length + 1:
             self.append(link)
             return
-        before = self._before(number)
-        link.next = self.first if before is None else before.next
+        self.steps += number
+        before, behind, walks = None, self.first, self.entered
+        for _ in range(number - 1):
+            walks -= behind.ended
+            before, behind = behind, behind.next
+        link.offset = -walks
+        link.next = behind
         if before is None:
             self.first = link
         else:
@@ -222,31 +235,35 @@ class Chain:
     def clear(self) -> None:
         """Take all links away."""
         self.first, self.last = self.end, None
-        self.length = self.entered = self.loose = 0
+        self.length = self.entered = self.end.ended = self.loose = 0
         self.numbered = True
 
-    def compact(self) -> None:
+    def compact(self) -> list[tuple[Link, Link]]:
         """
-        Make the links anew, one behind the other in memory, so that a walk finds them in the order in which it needs them.
+        Make the links anew, one behind the other in memory; return each old one with the new.
 
-        Where links lie scattered a walk waits for memory at each of them, and takes three times as long.
+        A walk finds them in the order in which it needs them then. Where they lie scattered it waits for memory at each
+        of them, and takes three times as long.
         """
+        moved: list[tuple[Link, Link]] = []
         before: Link | None = None
         for old in self:
-            link = Link(old.rule, old.packets, old.bytes)
+            link = Link(old.rule, old.kind, old.aim, old.packets, old.bytes)
             # The number itself is made anew as well: a comparison looks at it, too.
             link.key = old.key if old.key is ANYTHING else int(str(old.key))
-            link.kind, link.aim, link.tests = old.kind, old.aim, old.tests
+            link.tests, link.limited = old.tests, old.limited
             link.ended, link.offset, link.number = old.ended, old.offset, old.number
             if before is None:
                 self.first = link
             else:
                 before.next = link
             before = link
+            moved.append((old, link))
         if before is not None:
             before.next = self.end
         self.last = before
         self.loose = 0
+        return moved
 
     def renumber(self) -> None:
         """Let every link know its place."""
@@ -261,19 +278,12 @@ class Chain:
         """
         Each link with the number of packets that its rule was asked about, whether they matched or not.
 
-        A walk counts where it begins and where it ends, not at each rule that it passes; this adds it up.
+        A walk counts where it begins and where it ends, not at each rule that it passes; this adds it up. The end of the
+        chain counts the walks that came so far.
         """
         walks = self.entered
         for link in self:
             yield link, walks + link.offset
-            walks -= link.ended
-
-    def settle(self) -> None:
-        """Let the links that were not loaded yet begin to count from here."""
-        walks = self.entered
-        for link in self:
-            if link.tests is None:
-                link.offset = -walks
             walks -= link.ended
 
     def zero(self, number: int = 0) -> None:

@@ -81,6 +81,8 @@ class Extension(abc.ABC):
     hooks: ClassVar[frozenset[Hook] | None] = None
     #: The protocols that a rule with it may name; None is any or none.
     protocols: ClassVar[frozenset[int] | None] = None
+    #: Whether it may stand anywhere, remembers nothing and tracks nothing: nothing to look after; set by registration.
+    carefree: ClassVar[bool] = False
     #: Whether it remembers something between packets that starts anew whenever the table changes.
     stateful: ClassVar[bool] = False
     #: Whether it needs connection tracking.
@@ -112,6 +114,11 @@ class Extension(abc.ABC):
         """What ``iptables -L`` prints of it; ports, users and the like as numbers if *numeric*."""
         return ""
 
+    @property
+    def limited(self) -> bool:
+        """Whether it matters from which hooks its rule can be reached."""
+        return self.hooks is not None
+
     def check(self, place: Place) -> None:
         """Refuse a *place* where this may not stand."""
         name = self.name
@@ -135,6 +142,8 @@ class Extensions(Registry[type[E]]):
         """Enter *plugin* under *name*."""
         super().add(name, plugin)
         plugin.name = name
+        unlimited = plugin.tables is plugin.hooks is plugin.protocols is None and plugin.check is Extension.check
+        plugin.carefree = unlimited and not plugin.stateful and not plugin.tracks
         plugin.option_table = {f"--{option.name}": option for option in plugin.options}
         return plugin
 

@@ -17,11 +17,13 @@ class UsageError(RulesetError):
     """
     Words that iptables does not understand; nothing was asked of the kernel.
 
-    *spaced*: the tool prints an empty line behind the message; *bare*: it does not say its own name before it.
+    *spaced*: the tool prints an empty line behind the message; *bare*: it does not say its own name before it. *word* is
+    the place of the word, from 0, at which it was noticed, where that is known.
     """
 
     def __init__(self, message: str, *, spaced: bool = False, bare: bool = False, exit_code: int = 2) -> None:
         self.spaced, self.bare = spaced, bare
+        self.word: int | None = None
         super().__init__(message, exit_code=exit_code)
 
 

@@ -47,7 +47,12 @@ def read_command(
     >>> command.verb, command.chain, [str(rule) for rule in command.rules]
     ('A', 'INPUT', ['-s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j ACCEPT'])
     """
-    return _Reader(parser, words, chains, table, restoring).read()
+    reader = _Reader(parser, words, chains, table, restoring)
+    try:
+        return reader.read()
+    except UsageError as error:
+        error.word = max(reader.at - 1, 0)
+        raise
 
 
 class _Reader:
@@ -353,6 +358,8 @@ class _Reader:
         extensions = [(use, self.parser.extension(use)) for use in self.uses]
         if command.verb in _RULE_VERBS:
             sources, destinations = self._networks("s"), self._networks("d")
+            if len(sources) + len(destinations) > 2 and self.signs & {"s", "d"}:
+                raise UsageError("! not allowed with multiple source or destination IP addresses")
             if command.verb == "R" and (len(sources) != 1 or len(destinations) != 1):
                 raise UsageError("Replacement rule does not specify a unique address")
         command.check_options()
@@ -396,7 +403,5 @@ class _Reader:
             return [None]
         networks = [read_network(part, self.family) for part in text.split(",")]
         if letter in self.signs:
-            if len(networks) > 1:
-                raise UsageError("! not allowed with multiple source or destination IP addresses")
             return [*networks]
         return [network if network.mask else None for network in networks]

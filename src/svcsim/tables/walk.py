@@ -75,6 +75,7 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
                 link.ended += 1
                 if not stack:
                     link = base.end
+                    link.ended -= 1  # it did not come past the rules before
                     continue
                 link = stack.pop()
                 link.ended -= 1

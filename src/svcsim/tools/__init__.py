@@ -21,6 +21,7 @@ for _tool in (
     filters.echo,
     filters.grep,
     filters.head,
+    filters.sleep,
     filters.sort,
     filters.tail,
     filters.wc,
@@ -30,4 +31,6 @@ for _tool in (
     TOOLS.add(_tool.__name__, _tool)
 TOOLS.add("ipvsadm-save", ipvsadm_save)
 TOOLS.add("ipvsadm-restore", ipvsadm_restore)
+TOOLS.add("egrep", filters.grep)
+TOOLS.add("fgrep", filters.grep)
 TOOLS.add(":", filters.true)

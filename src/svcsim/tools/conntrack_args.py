@@ -323,7 +323,10 @@ def _check(request: Request) -> None:
             if name not in request.given:
                 raise _usage(f"You need to supply the `--{name}' option for this command")
     if request.kind in ("create", "update"):
-        request.state()
+        try:
+            request.state()
+        except ConfigError as error:
+            raise _usage(str(error)) from None
 
 
 def _status(request: Request, value: str) -> int:

@@ -40,6 +40,7 @@ def cat(node: Node, name: str, args: list[str], stdin: str) -> Completed:
     errors: list[str] = []
     for path in args or ["-"]:
         text = stdin if path == "-" else read_proc(node, path)
+        stdin = "" if path == "-" else stdin
         if text is None:
             errors.append(f"cat: {path}: No such file or directory\n")
         else:

@@ -83,6 +83,8 @@ class Expression:
             if whole_lines:
                 node = node.between(Assertion.LINE_START, Assertion.LINE_END)
             elif whole_words:
+                if node.may_be_empty:
+                    raise UnsupportedError("grep -w of an expression that matches nothing", instead="leave -w out")
                 node = node.between(Assertion.NO_WORD_BEFORE, Assertion.NO_WORD_AFTER)
             options.append(node)
         if not options:
@@ -100,10 +102,10 @@ class Expression:
             line = line.lower()
         step = self._step(frozenset((self._start,)), _EDGE)
         for c in line:
-            step, matched = step.get(c) or self._follow(step, c, anywhere=True)
+            step, matched = step.get(c) or self._follow(step, c)
             if matched:
                 return True
-        return self._follow(step, "", anywhere=True)[1]
+        return self._follow(step, "")[1]
 
     def find_all(self, line: str) -> list[str]:
         """The matches that are not empty, from left to right, each as long as can be."""
@@ -188,7 +190,7 @@ class Expression:
             step = self._steps[states, before] = _Step(states, before)
         return step
 
-    def _follow(self, step: _Step, c: str, *, anywhere: bool) -> tuple[_Step, bool]:
+    def _follow(self, step: _Step, c: str) -> tuple[_Step, bool]:
         closed = self._close(step.states, step.before, _kind(c))
         after = self._accepting(closed, c) | {self._start}
         self._transitions += 1

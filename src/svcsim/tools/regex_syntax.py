@@ -63,6 +63,7 @@ _ESCAPED_CLASSES: dict[str, tuple[Callable[[str], bool], bool]] = {
     "s": (str.isspace, False),
     "S": (str.isspace, True),
 }
+_KNOWN_ESCAPES = [f"\\{c}" for c in sorted([*_ESCAPES, *_ESCAPED_CLASSES]) if c.isalpha()]
 
 
 @attrs.frozen
@@ -94,6 +95,20 @@ class Node:
     assertion: Assertion | None = None
     least: int = 1
     most: int | None = 1
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether it matches where there is nothing."""
+        match self.kind:
+            case "set":
+                return False
+            case "sequence":
+                return all(part.may_be_empty for part in self.parts)
+            case "any of":
+                return any(part.may_be_empty for part in self.parts)
+            case "repeat":
+                return self.least == 0 or self.parts[0].may_be_empty
+        return True
 
     @classmethod
     def char(cls, c: str) -> Node:
@@ -131,7 +146,9 @@ def parse_expression(pattern: str, *, extended: bool = False) -> Node:
     """
     reader = _Reader(pattern, extended)
     node = reader.alternatives(0)
-    if reader.special() == ")":
+    if reader.at < len(pattern):
+        if extended:
+            raise UnsupportedError("a ) without its ( in an expression", instead="escape it")
         raise _broken("Unmatched ) or \\)")
     return node
 
@@ -172,16 +189,13 @@ class _Reader:
 
     def sequence(self, depth: int) -> Node:
         parts: list[Node] = []
-        first = True  # a basic expression's * means itself here
         while self.at < len(self.pattern):
             special = self.special()
-            if special == "|" or (special == ")" and (depth or not self.extended)):
+            if special in ("|", ")"):
                 break
-            if special == ")":
-                raise _broken("Unmatched ) or \\)")
-            node = self.atom(special, depth, first=first)
-            first = node.assertion is Assertion.LINE_START
-            parts.append(node if first and not self.extended else self.repeated(node))
+            node = self.atom(special, depth, first=not parts)
+            anchored = node.assertion is Assertion.LINE_START and not self.extended  # a basic ^* is a * at the start
+            parts.append(node if anchored else self.repeated(node))
         return Node("sequence", tuple(parts))
 
     def atom(self, special: str, depth: int, *, first: bool) -> Node:
@@ -202,14 +216,12 @@ class _Reader:
         if (special == "^" and (self.extended or first)) or (special == "$" and (self.extended or self.at_end())):
             self.at += 1
             return Node("assertion", assertion=Assertion.LINE_START if special == "^" else Assertion.LINE_END)
-        if special in ("*", "+", "?", "{") and special:
-            if self.extended and special != "{":
-                return Node("sequence")  # an operator that repeats nothing
-            if not self.extended and special == "{" and first:
-                raise _broken("Invalid preceding regular expression")
+        if special in ("*", "+", "?", "{"):
+            if self.extended:
+                raise UnsupportedError(f"the operator {special!r} behind nothing in an expression", instead="escape it")
             self.skip()
             return Node.char(special)
-        if c != "\\" or self.extended is False and special:
+        if special or c != "\\":
             self.skip()
             return Node.char(special or c)
         return self.escape()
@@ -231,34 +243,35 @@ class _Reader:
         if c in _ESCAPED_CLASSES:
             test, negated = _ESCAPED_CLASSES[c]
             return Node("set", chars=CharSet(classes=(test,), negated=negated))
+        if c.isalnum():
+            raise UnsupportedError(f"the escape \\{c} in an expression", instead="known: " + " ".join(_KNOWN_ESCAPES))
         return Node.char(c)
 
     def repeated(self, node: Node) -> Node:
-        while (special := self.special()) in ("*", "+", "?", "{") and special:
+        while (special := self.special()) in ("*", "+", "?", "{"):
             least, most = {"*": (0, None), "+": (1, None), "?": (0, 1), "{": (1, 1)}[special]
             if special == "{":
-                bounds = self.interval()
-                if bounds is None:
-                    return node
-                least, most = bounds
+                least, most = self.interval()
             else:
                 self.skip()
+            if node.assertion is not None:
+                raise UnsupportedError(
+                    f"{special!r} behind {node.assertion.value!r} in an expression", instead="leave it out"
+                )
             node = Node("repeat", (node,), least=least, most=most)
         return node
 
-    def interval(self) -> tuple[int, int | None] | None:
-        """``{n,m}``; None where an extended expression has a ``{`` that begins none and so means itself."""
-        before = self.at
+    def interval(self) -> tuple[int, int | None]:
+        """Take ``{n,m}``."""
         self.skip()
         match = _INTERVAL.match(self.pattern, self.at)
         assert match is not None
         self.at = match.end()
         closed = self.special() == "}"
         if not closed or not (match[1] or match[2]):
-            if not self.extended:
-                raise _broken("Invalid content of \\{\\}" if closed else "Unmatched { or \\{")
-            self.at = before
-            return None
+            if self.extended:
+                raise UnsupportedError("a { that begins no interval in an expression", instead="escape it")
+            raise _broken("Invalid content of \\{\\}" if closed else "Unmatched { or \\{")
         self.skip()
         least = int(match[1] or 0)
         most = (int(match[3]) if match[3] else None) if match[2] else least
@@ -277,9 +290,8 @@ class _Reader:
         self.at += negated
         ranges: list[tuple[str, str]] = []
         classes: list[Callable[[str], bool]] = []
-        first = True
-        while not text.startswith("]", self.at) or first:
-            first = False
+        start = self.at
+        while not text.startswith("]", self.at) or self.at == start:
             if text.startswith("[:", self.at):
                 classes.append(self.character_class())
                 continue

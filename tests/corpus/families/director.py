@@ -164,8 +164,8 @@ def six(rng: random.Random, number: int) -> Scenario:
     for turn in range(14):
         crowd = rng.choice(crowds)
         crowd.steps(3)
-        if rng.random() < 0.3:
-            s.unreachable(rng.choice(crowd.open)[0])
+        if crowd.open and rng.random() < 0.3:
+            s.unreachable(rng.choice(crowd.open).event)
         if rng.random() < 0.2:
             client = site.client(rng, six=True)
             s.arrive(site.uplink, Packet.echo(client, vip, ident=turn, payload=b"ping six"))

@@ -86,9 +86,11 @@ def sysctls(rng: random.Random, number: int) -> Scenario:
         s.command(f"ipvsadm {verb} {name} -r {at(pods[min(turn, 2)], port)}{options}")
         for _ in range(8):
             rng.choice((*crowds, crowds[0])).step()
-        for _, src, dst in rng.sample(crowds[0].open, min(3, len(crowds[0].open))):  # the same ports come again
-            flags = rng.choice(("S", "A", "S"))
-            s.reply(s.arrive(site.uplink, Packet.tcp(src, dst, flags=flags, seq=70000, ack=5001 * (flags == "A"))), "SA")
+        for talk in rng.sample(crowds[0].open, min(3, len(crowds[0].open))):  # the same ports come again
+            flags = "S" if crowds[0].orderly else rng.choice(("S", "A", "S"))
+            again = Packet.tcp(talk.src, talk.dst, flags=flags, seq=70000, ack=5001 * (flags == "A"))
+            s.arrive(site.uplink, again)
+            s.wait(0.02)
     s.command("ipvsadm -Ln --persistent-conn")
     return s
 
@@ -119,6 +121,7 @@ def reuse(rng: random.Random, number: int) -> Scenario:
         if end == "abort":
             s.reply(first, "RA", 5001, 1001)
         again = s.arrive(site.uplink, Packet.tcp(src, target, seq=80000))
+        s.wait(0.02)
         s.reply(again, "SA", 9000, 80001)
         s.arrive(site.uplink, Packet.tcp(src, target, seq=80000))
         s.arrive(site.uplink, Packet.tcp(src, target, flags="A", seq=80001, ack=9001))

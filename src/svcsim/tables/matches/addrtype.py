@@ -90,6 +90,11 @@ class AddrtypeMatch(Match):
     def _sides(self) -> tuple[tuple[str, int | None, bool], ...]:
         return (("src-type", self.source, self.not_source), ("dst-type", self.destination, self.not_destination))
 
+    @property
+    def limited(self) -> bool:
+        """Whether a device is asked for, which is not known everywhere."""
+        return self.limit != ""
+
     def check(self, place: Place) -> None:
         """Refuse a limit by a device that is not known there, and types that a family has not."""
         super().check(place)

@@ -1,0 +1,195 @@
+"""
+What may not be loaded: misplaced matches and targets, loops.
+
+Behaviour of: the checks of ip_tables when a table is replaced. Tables and protocols are checked for every rule. Hooks
+and loops only for rules that a packet could reach: the kernel follows jumps from the built-in chains, and in each chain
+goes no further than the first rule that surely decides - nothing asked, no match, and a verdict or RETURN for target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from svcsim.hooks import Hook
+from svcsim.tables.chain import GOTO, JUMP, RETURN, VERDICT, Chain, Link
+from svcsim.tables.extension import Extension, Place
+from svcsim.tables.problems import Refusal
+from svcsim.tables.rule import Rule
+from svcsim.tables.target import Target
+
+if TYPE_CHECKING:
+    from svcsim.tables.table import Table
+
+__all__ = ["Checker"]
+
+_LOOP = "Too many levels of symbolic links."
+
+
+@attrs.define(eq=False)
+class Outline:
+    """What matters of a chain: the chains that its reachable rules lead to, and those rules that care for hooks."""
+
+    leads_to: dict[Chain, None]
+    limited: list[Rule]
+
+
+def _extensions(rule: Rule) -> Iterable[Extension]:
+    target = rule.target
+    return (*rule.matches, target) if isinstance(target, Target) else rule.matches
+
+
+
+def _outline(chain: Chain) -> Outline:
+    leads_to: dict[Chain, None] = {}
+    limited: list[Rule] = []
+    for link in chain:
+        kind = link.kind
+        if kind == JUMP or kind == GOTO:
+            leads_to[link.aim] = None
+        elif (kind == VERDICT or kind == RETURN) and link.rule.unconditional:
+            break
+        if link.limited:
+            limited.append(link.rule)
+    return Outline(leads_to, limited)
+
+
+class Checker:
+    """
+    The checks of one table, which remembers what it found, so that a small change is a small check.
+
+    From which hooks a chain is reached is kept in `Chain.reached` as bits. After rules were taken away it may hold too
+    many; whenever a small check finds fault, everything is looked at anew before it is believed.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        #: New rules that remember something, and that need connection tracking, since these lists were emptied.
+        self.stateful: list[Link] = []
+        self.tracking: list[Link] = []
+        self._known = False
+        self._fine: set[tuple[type[Extension], int, bool]] = set()
+
+    def begin(self) -> None:
+        """Note what new rules need from here."""
+        self.stateful, self.tracking = [], []
+
+    def forget(self) -> None:
+        """Look at everything the next time: a change was undone, or all was replaced."""
+        self._known = False
+
+    def check_link(self, link: Link) -> None:
+        """Refuse a new rule that may not stand in this table, or not with its protocol; note what it needs."""
+        rule: Rule = link.rule
+        for extension in _extensions(rule):
+            if extension.carefree:
+                continue
+            if extension.limited:
+                link.limited = True
+            if extension.stateful:
+                self.stateful.append(link)
+            if extension.tracks:
+                self.tracking.append(link)
+            header = rule.header
+            key = (extension.__class__, header.proto, header.not_proto)
+            if key not in self._fine:
+                place = Place(self._table.family, self._table.name, frozenset(), header.proto, header.not_proto)
+                extension.check(place)
+                if extension.__class__.check is Extension.check:
+                    self._fine.add(key)
+
+    def check_reach(self, changed: Iterable[Chain]) -> None:
+        """Refuse loops, and rules that can be reached from hooks where they may not stand; *changed* chains are new."""
+        if self._known:
+            before = {chain: chain.outline for chain in changed}
+            for chain in before:
+                chain.outline = _outline(chain)
+            try:
+                for chain, old in before.items():
+                    self._check_change(chain, old)
+            except Refusal:
+                self._known = False
+        if not self._known:
+            self._check_all()
+            self._known = True
+
+    def _check_change(self, chain: Chain, old: Outline | None) -> None:
+        if not chain.reached:
+            return
+        outline: Outline = chain.outline
+        self._check_hooks(chain)
+        for target in outline.leads_to:
+            if old is None or target not in old.leads_to:
+                _order([target], {chain})
+                self._spread(target, chain.reached)
+
+    def _spread(self, chain: Chain, hooks: int) -> None:
+        """Let *chain* and all that it leads to be reached from *hooks*."""
+        todo = [chain]
+        while todo:
+            chain = todo.pop()
+            if hooks & ~chain.reached:
+                chain.reached |= hooks
+                self._check_hooks(chain)
+                todo += chain.outline.leads_to
+
+    def _check_all(self) -> None:
+        for chain in self._table.chains.values():
+            chain.reached = 0
+            chain.outline = _outline(chain)
+        bases = [(hook, base) for hook, base in enumerate(self._table.bases) if base is not None]
+        order = _order([base for _, base in bases], set())
+        for hook, base in bases:
+            base.reached |= 1 << hook
+        for chain in reversed(order):
+            hooks = chain.reached
+            for target in chain.outline.leads_to:
+                target.reached |= hooks
+            self._check_hooks(chain)
+
+    def _check_hooks(self, chain: Chain) -> None:
+        limited: list[Rule] = chain.outline.limited
+        if not limited:
+            return
+        hooks = frozenset(hook for hook in Hook if chain.reached & 1 << hook)
+        for rule in limited:
+            header = rule.header
+            place = Place(self._table.family, self._table.name, hooks, header.proto, header.not_proto)
+            for extension in _extensions(rule):
+                extension.check(place)
+
+
+def _order(starts: list[Chain], above: set[Chain]) -> list[Chain]:
+    """The chains that *starts* lead to, each behind those that it leads to; a way back to one on the way is a loop."""
+    order: list[Chain] = []
+    done: set[Chain] = set()
+    way = set(above)
+    for start in starts:
+        if start in done:
+            continue
+        todo = [(start, iter(_outlined(start).leads_to))]
+        way.add(start)
+        while todo:
+            chain, targets = todo[-1]
+            for target in targets:
+                if target in way:
+                    raise Refusal(f"a loop: {target.name} leads back to itself", _LOOP)
+                if target not in done:
+                    way.add(target)
+                    todo.append((target, iter(_outlined(target).leads_to)))
+                    break
+            else:
+                todo.pop()
+                way.discard(chain)
+                done.add(chain)
+                order.append(chain)
+    return order
+
+
+def _outlined(chain: Chain) -> Outline:
+    if chain.outline is None:
+        chain.outline = _outline(chain)
+    outline: Outline = chain.outline
+    return outline

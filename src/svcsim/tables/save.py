@@ -1,0 +1,254 @@
+"""
+Whole tables as text: what iptables-save writes and iptables-restore reads.
+
+Behaviour of: iptables-save and iptables-restore 1.8.9 (legacy). Each table of a text is a transaction: it takes effect
+at its COMMIT or not at all, and one that was committed stays although a later one fails.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from svcsim.clock import SECOND
+from svcsim.errors import ConfigError, ExistsError, MissingError, RulesetError, UnsupportedError
+from svcsim.tables.edit import Edit
+from svcsim.tables.execute import execute
+from svcsim.tables.grammar import is_plain, split_line, split_plain, word_columns
+from svcsim.tables.problems import UsageError
+from svcsim.tables.reader import read_command
+
+if TYPE_CHECKING:
+    from svcsim.tables.table import Ruleset, Table
+
+__all__ = ["RestoreError", "restore", "save"]
+
+_NAME_LENGTH = 29
+_VERSION = "1.8.9"
+
+
+class RestoreError(RulesetError):
+    """
+    A text that cannot be restored; *cause* is what was wrong with its line.
+
+    *failed*: the tool says no more than "line N failed", because the kernel, or its own library, refused something.
+    """
+
+    def __init__(self, message: str, line: int, *, column: int | None = None, text: str = "", cause: ConfigError) -> None:
+        self.cause = cause
+        self.failed = not isinstance(cause, UsageError)
+        super().__init__(message, line=line, column=column, text=text, exit_code=cause.exit_code)
+
+
+def restore(
+    rules: Ruleset,
+    text: str,
+    *,
+    flush: bool = True,
+    counters: bool = False,
+    test: bool = False,
+    only: str | None = None,
+    verbose: bool = False,
+) -> str:
+    """Load *text* table by table; see `Ruleset.restore`."""
+    collecting = gc.isenabled()
+    gc.disable()  # nothing of what is made here can be garbage: looking for it would take as long as the work
+    try:
+        return _Restore(rules, flush, counters, test, only, verbose).run(text)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class _Restore:
+    """One text being restored."""
+
+    def __init__(
+        self, rules: Ruleset, flush: bool, counters: bool, test: bool, only: str | None, verbose: bool
+    ) -> None:
+        self.rules, self.parser = rules, rules.parser
+        self.flush, self.counters, self.test, self.only, self.verbose = flush, counters, test, only, verbose
+        self.edit: Edit | None = None
+        self.skipping = False  # a table that is left out
+        self.printed: list[str] = []
+
+    def run(self, text: str) -> str:
+        """Read line by line; whatever goes wrong undoes the table that is being read."""
+        split = split_plain if is_plain(text) else split_line
+        number, line = 0, ""
+        try:
+            for number, line in enumerate(text.split("\n"), 1):
+                if line[:3] == "-A " and self.edit is not None:
+                    words = split(line)
+                    rule = self.parser.rule(words, self.edit.table.chains, self.edit.table.name)
+                    if rule is not None:
+                        self.edit.append(words[1], rule)
+                        continue
+                if line and line[0] != "#":
+                    self._line(line, number, text)
+            if self.edit is not None:
+                number, line = text.count("\n") + 1, ""
+                raise ConfigError(f"COMMIT expected at line {number}")
+        except UnsupportedError:
+            self._abandon()
+            raise
+        except ConfigError as error:
+            self._abandon()
+            column = None
+            if isinstance(error, UsageError) and error.word is not None:
+                columns = word_columns(line)
+                column = columns[error.word][1] if error.word < len(columns) else len(line) + 1
+            message = error.message if isinstance(error, UsageError) else str(error)
+            raise RestoreError(message, number, column=column, text=line, cause=error) from error
+        return "".join(self.printed)
+
+    def _abandon(self) -> None:
+        if self.edit is not None:
+            self.edit.roll_back()
+            self.edit = None
+
+    def _line(self, line: str, number: int, text: str) -> None:
+        edit = self.edit
+        last = number == text.count("\n") + 1 if edit is not None and line == "COMMIT" else False
+        if edit is None:
+            if line[0] == "*":
+                self._begin(line, number)
+            elif not self.skipping:
+                raise ConfigError(f"line {number} failed")
+        elif line == "COMMIT" and not last:
+            self.edit = None
+            if self.test:
+                edit.roll_back()
+            else:
+                edit.commit()
+        elif line[0] == ":":
+            self._chain(edit, line, number)
+        else:
+            self._command(edit, line, number)
+
+    def _begin(self, line: str, number: int) -> None:
+        names = line[1:].split()
+        if not names:
+            raise UsageError(f"iptables-restore: line {number} table name invalid")
+        name = names[0]
+        self.skipping = self.only is not None and name != self.only
+        if self.skipping:
+            return
+        try:
+            table = self.rules[name]
+        except MissingError as error:
+            raise UsageError(f"iptables-restore: unable to initialize table '{name}'") from error
+        self.edit = table.edit()
+        if self.flush:
+            if self.verbose:
+                self.printed += [f"Flushing chain `{chain.name}'\n" for chain in table.listed()]
+                self.printed += [f"Deleting chain `{chain.name}'\n" for chain in table.listed() if not chain.builtin]
+            self.edit.clear()
+
+    def _chain(self, edit: Edit, line: str, number: int) -> None:
+        """``:NAME POLICY [packets:bytes]``: a built-in chain's policy, or a user's chain that shall be there, empty."""
+        words = line[1:].split()
+        if not words:
+            raise UsageError(f"iptables-restore: line {number} chain name invalid")
+        name = words[0]
+        if len(name) >= _NAME_LENGTH:
+            raise UsageError(f"Invalid chain name `{name}' ({_NAME_LENGTH - 1} chars max)")
+        held = edit.table.chains.get(name)
+        if held is None or not held.builtin:
+            if held is not None and not self.flush:
+                edit.flush(name)
+            else:
+                try:
+                    edit.create(name)
+                except ExistsError as error:
+                    raise UsageError(f"error creating chain '{name}':File exists") from error
+        if len(words) < 2:
+            raise UsageError(f"iptables-restore: line {number} policy invalid")
+        policy = words[1]
+        if policy == "-":
+            return
+        counts = (0, 0)
+        if self.counters:
+            found = _counters(words[2]) if len(words) > 2 else None
+            if found is None:
+                raise UsageError(f"invalid policy counters for chain '{name}'")
+            counts = found
+        try:
+            edit.policy(name, policy, counts)
+        except ConfigError as error:
+            reason = str(error).partition(".")[0]
+            raise UsageError(f"Can't set policy `{policy}' on `{name}' line {number}: {reason}", exit_code=1) from error
+
+    def _command(self, edit: Edit, line: str, number: int) -> None:
+        """Any other command, with counters before it perhaps."""
+        given: list[str] = []
+        rest = line
+        if line[0] == "[":
+            counts, bracket, rest = line[1:].partition("]")
+            if not bracket:
+                raise UsageError(f"Bad line {number}: need ]")
+            packets, colon, size = counts.partition(":")
+            if not colon:
+                raise UsageError(f"Bad line {number}: need :")
+            if self.counters:
+                given = ["--set-counters", packets, size]
+        words = given + split_line(rest)
+        rule = None
+        if not given or words[3:4] == ["-A"]:
+            rule = self.parser.rule(words[len(given) :], edit.table.chains, edit.table.name)
+            counts_read = _counters(f"[{given[1]}:{given[2]}]") if given else (0, 0)
+            if rule is not None and words[len(given)] == "-A" and counts_read is not None:
+                edit.append(words[len(given) + 1], rule, counts_read)
+                return
+        command = read_command(self.parser, words, edit.table.chains, edit.table.name, restoring=True)
+        if not command.other_family:
+            self.printed.append(execute(command, edit))
+
+
+def _counters(text: str) -> tuple[int, int] | None:
+    packets, colon, size = text.strip("[]").partition(":")
+    if not (text.startswith("[") and text.endswith("]") and colon and packets.isdigit() and size.isdigit()):
+        return None
+    return int(packets), int(size)
+
+
+def save(rules: Ruleset, table: str | None = None, *, counters: bool = False, program: str = "iptables-save") -> str:
+    """The tables that are in use, the newest first, or one of them; *counters* writes those of rules as well."""
+    names = [table] if table is not None else list(reversed(rules.tables))
+    moment = _ctime(rules.host.clock.now // SECOND)
+    parts = []
+    for name in names:
+        parts.append(f"# Generated by {program} v{_VERSION} on {moment}\n*{name}\n")
+        parts += _table_lines(rules[name], counters)
+        parts.append(f"COMMIT\n# Completed on {moment}\n")
+    return "".join(parts)
+
+
+def _table_lines(table: Table, counters: bool) -> list[str]:
+    lines = []
+    for chain in table.listed():
+        end = chain.end
+        counts = f"[{end.packets}:{end.bytes}]" if chain.builtin else "[0:0]"
+        lines.append(f":{chain.name} {end.aim.name if chain.builtin else '-'} {counts}\n")
+    for chain, link in table.rules():
+        counts = f"[{link.packets}:{link.bytes}] " if counters else ""
+        text = link.rule.emit()
+        lines.append(f"{counts}-A {chain.name} {text}\n" if text else f"{counts}-A {chain.name}\n")
+    return lines
+
+
+def _ctime(seconds: int) -> str:
+    """A moment in UTC, counted from the beginning of 1970, as ctime writes it."""
+    days, rest = divmod(seconds, 86400)
+    year, month, left = 1970, 0, days
+    while left >= (length := _month_length(year, month)):
+        left -= length
+        year, month = (year, month + 1) if month < 11 else (year + 1, 0)
+    weekday = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[days % 7]
+    name = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")[month]
+    return f"{weekday} {name} {left + 1:2} {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02} {year}"
+
+
+def _month_length(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return 29 if month == 1 and leap else (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month]
