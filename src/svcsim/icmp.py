@@ -102,6 +102,6 @@ def echo_reply(skb: Skb) -> Packet | None:
         skb.src,
         header=answer,
         payload=skb.payload,
-        tos=skb.tos if four else 0,
+        tos=skb.tos,
         dont_fragment=False,
     )

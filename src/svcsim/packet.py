@@ -192,6 +192,7 @@ class Packet:
     flow_label: int = 0  # IPv6 only
     checksum: int | None = None
     header_checksum: int | None = None
+    reserved: bool = False  # IPv4 only: the flag that must be zero, and is carried all the same
 
     @cached_property
     def length(self) -> int:
@@ -201,12 +202,21 @@ class Packet:
         return base + len(self.options) + (header.size if header is not None else 0) + len(self.payload)
 
     def rewritten(self, **changes: Any) -> Packet:
-        """Return a packet that differs in *changes*; `attrs.evolve` for the packet path."""
-        twin: Packet = _new(Packet)
-        fields = twin.__dict__
-        fields.update(self.__dict__)
-        fields.pop("length", None)
+        """
+        Return a packet that differs in *changes*; `attrs.evolve` for the packet path.
+
+        >>> print(Packet.echo("192.0.2.1", "192.0.2.2").rewritten(dst=0x0A000001, ttl=63))
+        ICMP 192.0.2.1 > 10.0.0.1 echo request id 1 seq 1, length 28, ttl 63
+        """
+        mine = self.__dict__
+        fields = mine.copy()
         fields.update(changes)
+        if "length" in mine and any(fields[part] is not mine[part] for part in ("header", "payload", "options")):
+            del fields["length"]
+        if len(fields) - ("length" in fields) != _FIELDS:
+            raise PacketError(f"no such field of a packet: {', '.join(sorted(changes.keys() - mine.keys()))}")
+        twin: Packet = _new(Packet)
+        _set(twin, "__dict__", fields)
         return twin
 
     @classmethod
@@ -302,6 +312,8 @@ class Packet:
 
 
 _new = object.__new__
+_set = object.__setattr__
+_FIELDS = len(attrs.fields(Packet))
 _IP_FIELDS = {
     "ttl",
     "tos",
@@ -314,6 +326,7 @@ _IP_FIELDS = {
     "flow_label",
     "checksum",
     "header_checksum",
+    "reserved",
 }
 _ECHOES = {(4, 8): "echo request", (4, 0): "echo reply", (6, 128): "echo request", (6, 129): "echo reply"}
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalStack", "Socket"]
 
+_ECN = 0x03
 _PROTOCOLS = {"tcp": Proto.TCP, "udp": Proto.UDP, "sctp": Proto.SCTP}
 #: ICMP and ICMPv6 say "nothing listens at this port" and "no such protocol here" each in its own way.
 _PORT_UNREACHABLE = {Family.IPV4: (3, 3), Family.IPV6: (1, 4)}
@@ -85,7 +86,7 @@ class LocalStack:
         elif skb.route is not None and skb.route.kind is not RouteKind.LOCAL:
             self._drop(skb, "no socket takes this broadcast")
         elif isinstance(header, Tcp):
-            answer = reset_of(skb, tos=skb.tos if skb.family is Family.IPV4 else 0)
+            answer = reset_of(skb, tos=skb.tos & ~_ECN)
             self._drop(skb, f"no listener at TCP port {skb.dport}")
             if answer is not None:
                 # An IPv6 reset to the loopback address is bound to the device that was spoken to, as in the kernel.

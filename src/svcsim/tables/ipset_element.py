@@ -40,8 +40,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
 Part = int | tuple[int, int] | tuple[str, bool]
 Element = tuple[Part, ...]
 
-_NAMES = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6", 132: "sctp", 136: "udplite", 47: "gre", 50: "esp", 51: "ah"}
-_NUMBERS = {name: number for number, name in _NAMES.items()} | {"ipv6-icmp": 58}
+_NAMES = {6: "tcp", 17: "udp", 1: "icmp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite", 47: "gre", 50: "esp", 51: "ah"}
+_NUMBERS = {name: number for number, name in _NAMES.items()} | {"icmpv6": 58}
 _PORTED = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE})
 #: ICMP messages that have a name of their own in an element's text.
 _ICMP_NAMES = {

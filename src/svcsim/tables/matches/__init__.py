@@ -17,6 +17,7 @@ from svcsim.tables.matches.multiport import MultiportMatch
 from svcsim.tables.matches.owner import OwnerMatch
 from svcsim.tables.matches.recent import RecentMatch
 from svcsim.tables.matches.sctp import SctpMatch
+from svcsim.tables.matches.set import SetMatch
 from svcsim.tables.matches.state import StateMatch
 from svcsim.tables.matches.statistic import NthMatch, RandomMatch, StatisticMatch
 from svcsim.tables.matches.tcp import TcpMatch
@@ -43,6 +44,7 @@ __all__ = [
     "RandomMatch",
     "RecentMatch",
     "SctpMatch",
+    "SetMatch",
     "StateMatch",
     "StatisticMatch",
     "TcpMatch",

@@ -13,6 +13,7 @@ from svcsim.tables.targets.netmap import NetmapTarget
 from svcsim.tables.targets.nflog import NflogTarget
 from svcsim.tables.targets.redirect import RedirectTarget
 from svcsim.tables.targets.reject import RejectTarget
+from svcsim.tables.targets.set import SetTarget
 from svcsim.tables.targets.snat import SnatTarget
 from svcsim.tables.targets.standard import Accept, Drop, Return
 from svcsim.tables.targets.tos import TosTarget
@@ -35,6 +36,7 @@ __all__ = [
     "RedirectTarget",
     "RejectTarget",
     "Return",
+    "SetTarget",
     "SnatTarget",
     "TosTarget",
     "TtlTarget",
