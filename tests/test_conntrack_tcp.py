@@ -20,7 +20,7 @@ from svcsim.hooks import CtInfo
 from svcsim.packet import Packet
 from svcsim.wire import decode
 
-RECORDED = Path(__file__).parent / "corpus" / "conntrack-tcp.jsonl.gz"
+RECORDED = Path(__file__).parent / "recorded" / "conntrack-tcp.jsonl.gz"
 CLIENT, SERVER = "10.1.0.2:5000", "10.2.0.2:80"
 KINDS = ["SYN", "SYNACK", "FIN", "ACK", "RST"]
 

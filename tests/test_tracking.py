@@ -522,6 +522,16 @@ def test_a_translated_error_must_have_a_right_checksum(host):
     assert host.forward(error_about(sent, POD).rewritten(checksum=1), back=True) is None
 
 
+@pytest.mark.parametrize("size, passes", [(24, False), (27, False), (28, True)])
+def test_a_quote_must_have_eight_bytes_to_be_translated(host, size, passes):
+    """Ports alone name the connection, but a shorter quote than RFC 792 wants cannot be translated and is dropped."""
+    sent = host.forward(query(1)).packet
+    assert host.forward(error_about(sent, VIP, size=size), back=True).ctinfo is CtInfo.RELATED_REPLY
+    dnat(host, POD)
+    sent = host.forward(query(2)).packet
+    assert (host.forward(error_about(sent, POD, size=size), back=True) is not None) == passes
+
+
 def test_a_reset_of_this_host_s_own_asks_the_rules(host):
     """A TCP reset about a first packet is RELATED, and the source end is still open: POSTROUTING is asked."""
     dnat(host, POD)

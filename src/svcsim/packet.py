@@ -211,10 +211,15 @@ class Packet:
         mine = self.__dict__
         fields = mine.copy()
         fields.update(changes)
-        if "length" in mine and any(fields[part] is not mine[part] for part in ("header", "payload", "options")):
-            del fields["length"]
-        if len(fields) - ("length" in fields) != _FIELDS:
-            raise PacketError(f"no such field of a packet: {', '.join(sorted(changes.keys() - mine.keys()))}")
+        if len(fields) != len(mine) or "length" in changes:
+            unknown = changes.keys() - _FIELDS
+            raise PacketError(f"no such field of a packet: {', '.join(sorted(unknown))}")
+        if (
+            fields["payload"] is not self.payload
+            or fields["header"] is not self.header
+            or fields["options"] is not self.options
+        ):
+            fields.pop("length", None)
         twin: Packet = _new(Packet)
         _set(twin, "__dict__", fields)
         return twin
@@ -313,21 +318,8 @@ class Packet:
 
 _new = object.__new__
 _set = object.__setattr__
-_FIELDS = len(attrs.fields(Packet))
-_IP_FIELDS = {
-    "ttl",
-    "tos",
-    "ident",
-    "dont_fragment",
-    "more_fragments",
-    "fragment_offset",
-    "options",
-    "next_header",
-    "flow_label",
-    "checksum",
-    "header_checksum",
-    "reserved",
-}
+_FIELDS = {field.name for field in attrs.fields(Packet)}
+_IP_FIELDS = _FIELDS - {"family", "proto", "src", "dst", "sport", "dport", "header", "payload"}
 _ECHOES = {(4, 8): "echo request", (4, 0): "echo reply", (6, 128): "echo request", (6, 129): "echo reply"}
 
 

@@ -17,7 +17,7 @@ from svcsim.hooks import CtInfo, Hook, HookEntry, Priority, Skb, Verdict
 from svcsim.nat import Manip, Nat, NatRange
 from svcsim.packet import ConnTuple, Icmp, Proto
 from svcsim.trace import Dropped, Rewritten
-from svcsim.wire import rewrite_quote
+from svcsim.wire import decode_quote, rewrite_quote
 
 if TYPE_CHECKING:
     from svcsim.hooks import HookState, Host
@@ -41,6 +41,7 @@ _TCP, _UDP = Proto.TCP, Proto.UDP
 _REDIRECTS = {Family.IPV4: 5, Family.IPV6: 137}
 _LOOPBACK = {Family.IPV4: 0x7F000001, Family.IPV6: 1}
 _PORTED = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE})
+_QUOTED = 8
 _BY_ID = frozenset({Proto.ICMP, Proto.ICMPV6})
 
 
@@ -200,6 +201,8 @@ class Translation:
         before = skb.tuple()
         proto = other[1]
         ported, by_id = proto in _PORTED, proto in _BY_ID
+        if ported and _is_cut(skb.payload):
+            return _dropped(skb, "it quotes too little to be translated")
         if manip is SRC:
             port = other[5] if ported else None
             skb.payload = rewrite_quote(skb.payload, dst=other[3], sport=other[4] if by_id else None, dport=port)
@@ -211,6 +214,12 @@ class Translation:
         if skb.trace is not None:
             skb.trace.append(Rewritten("nat", before, skb.tuple()))
         return ACCEPT
+
+
+def _is_cut(quote: bytes) -> bool:
+    """Whether a quoted packet has less than the eight bytes behind its IP header that RFC 792 promises."""
+    quoted = decode_quote(quote)
+    return quoted is None or (quoted.header is None and len(quoted.payload) < _QUOTED)
 
 
 def _rewrite_destination(skb: Skb, other: ConnTuple) -> None:

@@ -11,7 +11,7 @@ import struct
 from struct import Struct
 
 from svcsim.addr import Family
-from svcsim.checksum import adjust, crc32c, internet
+from svcsim.checksum import adjust, crc32c, internet, word_sum
 from svcsim.errors import PacketError
 from svcsim.packet import Header, Icmp, Packet, Proto, Sctp, Tcp, Udp
 
@@ -31,6 +31,7 @@ _IS_TCP, _IS_UDP, _IS_SCTP, _IS_ICMP, _IS_ICMPV6 = (
     int(p) for p in (Proto.TCP, Proto.UDP, Proto.SCTP, Proto.ICMP, Proto.ICMPV6)
 )
 _IS_UDPLITE = int(Proto.UDPLITE)
+_PORTED = frozenset({_IS_TCP, _IS_UDP, _IS_SCTP})
 #: IPv6 extension headers: hop-by-hop, routing, fragment, authentication, destination options.
 _FRAGMENT, _AUTHENTICATION = 44, 51
 _EXTENSIONS = frozenset({0, 43, _FRAGMENT, _AUTHENTICATION, 60})
@@ -96,32 +97,15 @@ def _decode_ipv4(data: bytes, whole: bool) -> Packet:
             raise PacketError(f"cut short: total length {length}, there are {total}", offset=total)
         total = length
         # Words and their right checksum add up to a multiple of 65535; so they do with 65535 in place of 0.
-        wrong = header_checksum == 0xFFFF or int.from_bytes(data[:start]) % 0xFFFF != 0
+        wrong = header_checksum == 0xFFFF or word_sum(data[:start]) % 0xFFFF != 0
     header, sport, dport, payload, checksum = _transport(
         4, proto, src, dst, data[start:total], place & _OFFSET != 0, whole and not place & (_OFFSET | _MORE_FRAGMENTS)
     )
     packet = Packet(
-        _FOUR,
-        proto,
-        src,
-        dst,
-        sport,
-        dport,
-        header,
-        payload,
-        ttl,
-        tos,
-        ident,
-        place & _DONT_FRAGMENT != 0,
-        place & _MORE_FRAGMENTS != 0,
-        place & _OFFSET,
-        data[20:start],
-        None,
-        0,
-        checksum,
-        header_checksum if wrong else None,
-        place >> 15 != 0,
-    )
+        _FOUR, proto, src, dst, sport, dport, header, payload, ttl, tos, ident, place & _DONT_FRAGMENT != 0,
+        place & _MORE_FRAGMENTS != 0, place & _OFFSET, data[20:start], None, 0, checksum,
+        header_checksum if wrong else None, place >> 15 != 0,
+    )  # fmt: skip
     packet.__dict__["length"] = total  # known already, and soon asked for
     return packet
 
@@ -146,26 +130,11 @@ def _decode_ipv6(data: bytes, whole: bool) -> Packet:
     header, sport, dport, payload, checksum = _transport(
         6, proto, src, dst, data[at:total], place >> 3 != 0, whole and not place & 0xFFF9
     )
+    tos, label, options = word >> 20 & 0xFF, word & 0xFFFFF, data[40:at]
     packet = Packet(
-        _SIX,
-        proto,
-        src,
-        dst,
-        sport,
-        dport,
-        header,
-        payload,
-        hops,
-        word >> 20 & 0xFF,
-        ident,
-        True,
-        place & 1 != 0,
-        place >> 3,
-        data[40:at],
-        first if at > 40 else None,
-        word & 0xFFFFF,
-        checksum,
-    )
+        _SIX, proto, src, dst, sport, dport, header, payload, hops, tos, ident, True, place & 1 != 0, place >> 3,
+        options, first if options else None, label, checksum,
+    )  # fmt: skip
     packet.__dict__["length"] = total
     return packet
 
@@ -219,7 +188,7 @@ def _transport(
         if judged and checksum == _sctp_checksum(body):
             checksum = None
         return Sctp(tag), sport, dport, body[12:], checksum
-    if size >= 4 and (proto == _IS_TCP or proto == _IS_UDP or proto == _IS_SCTP):
+    if size >= 4 and proto in _PORTED:
         sport, dport = _PORTS.unpack_from(body)
         return None, sport, dport, body, None
     return None, 0, 0, body, None
@@ -227,8 +196,7 @@ def _transport(
 
 def _adds_up(segment: bytes, pseudo: int) -> bool:
     """Whether *segment*, its checksum and its pseudo-header add up to what a right checksum makes of them."""
-    words = int.from_bytes(segment)
-    return ((words << 8 if len(segment) & 1 else words) + pseudo) % 0xFFFF == 0
+    return (word_sum(segment) + pseudo) % 0xFFFF == 0
 
 
 def _sctp_checksum(segment: bytes) -> int:
@@ -249,7 +217,13 @@ def encode(packet: Packet) -> bytes:
         body = packet.payload if packet.header is None else _segment(packet, packet.header)
         return _encode_ipv4(packet, body) if packet.family == 4 else _encode_ipv6(packet, body)
     except struct.error as error:
+        if packet.length > 0xFFFF + (0 if packet.family == 4 else 40):
+            raise _too_long(packet) from None
         raise PacketError(f"a header field is out of range: {error}") from error
+
+
+def _too_long(packet: Packet) -> PacketError:
+    return PacketError(f"too long for a packet: {packet.length} bytes")
 
 
 def _encode_ipv4(packet: Packet, body: bytes) -> bytes:
@@ -259,7 +233,7 @@ def _encode_ipv4(packet: Packet, body: bytes) -> bytes:
     if start > 60 or start & 3:
         raise PacketError(f"impossible IPv4 header length {start}")
     if total > 0xFFFF:
-        raise PacketError(f"too long for a packet: {total} bytes")
+        raise _too_long(packet)
     place = packet.fragment_offset
     if place >> 13:
         raise PacketError(f"a header field is out of range: fragment offset {place}")
@@ -274,7 +248,7 @@ def _encode_ipv6(packet: Packet, body: bytes) -> bytes:
     options, src, dst, proto, first = packet.options, packet.src, packet.dst, packet.proto, packet.next_header
     length = len(options) + len(body)
     if length > 0xFFFF:
-        raise PacketError(f"too long for a packet: {40 + length} bytes")
+        raise _too_long(packet)
     if packet.tos >> 8 or packet.flow_label >> 20:
         raise PacketError(f"a header field is out of range: class {packet.tos}, flow label {packet.flow_label}")
     if options or first is not None or packet.more_fragments or packet.fragment_offset:
@@ -282,20 +256,10 @@ def _encode_ipv6(packet: Packet, body: bytes) -> bytes:
         behind, end, said, _ = _extensions(options, proto if first is None else first, 0, len(options))
         if (behind, end, said & 0xFFF9) != (proto, len(options), place):
             raise PacketError("the extension headers do not lead to this protocol and fragment")
-    return (
-        _IPV6.pack(
-            6 << 28 | packet.tos << 20 | packet.flow_label,
-            length,
-            proto if first is None else first,
-            packet.ttl,
-            src >> 64,
-            src & _LOW_HALF,
-            dst >> 64,
-            dst & _LOW_HALF,
-        )
-        + options
-        + body
-    )
+    word = 6 << 28 | packet.tos << 20 | packet.flow_label
+    src_halves, dst_halves = (src >> 64, src & _LOW_HALF), (dst >> 64, dst & _LOW_HALF)
+    first = proto if first is None else first
+    return _IPV6.pack(word, length, first, packet.ttl, *src_halves, *dst_halves) + options + body
 
 
 def _segment(packet: Packet, header: Header) -> bytes:
@@ -317,15 +281,9 @@ def _segment(packet: Packet, header: Header) -> bytes:
 
 
 def _tcp_segment(packet: Packet, header: Tcp) -> bytes:
-    sport, dport, seq, ack, window, urgent = (
-        packet.sport,
-        packet.dport,
-        header.seq,
-        header.ack,
-        header.window,
-        header.urgent,
-    )
-    payload, checksum, flags, options = packet.payload, packet.checksum, header.flags, header.options
+    sport, dport, payload, checksum = packet.sport, packet.dport, packet.payload, packet.checksum
+    seq, ack, window, urgent = header.seq, header.ack, header.window, header.urgent
+    flags, options = header.flags, header.options
     size = 20 + len(options)
     if size > 60 or size & 3:
         raise PacketError(f"impossible TCP header length {size}")

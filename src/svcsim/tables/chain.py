@@ -81,11 +81,10 @@ class Link:
 
     def load(self, loader: Loader) -> None:
         """Make what the walk needs of the rule; its own state begins anew."""
-        rule = self.rule
-        header = rule.header
-        key = header.key
+        rule: Rule = self.rule
+        key = rule.key
         self.key = ANYTHING if key is None else key
-        tests = header.tests
+        tests = rule.header_tests()
         for match in rule.matches:
             if not match.always:
                 tests += (match.load(loader),)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import attrs
+
 from svcsim.errors import ConfigError, ExistsError, MissingError
 from svcsim.hooks import Verdict
 from svcsim.tables.chain import GOTO, JUMP, Chain, Link
@@ -197,7 +199,7 @@ class Edit:
                 for link in other:
                     if link.aim is chain:
                         rule: Rule = link.rule
-                        link.rule = Rule(rule.header, rule.matches, Jump(name, link.kind == GOTO))
+                        link.rule = attrs.evolve(rule, target=Jump(name, link.kind == GOTO))
 
     def policy(self, name: str, policy: str, counters: Counters | None = None) -> None:
         """Set the policy of a built-in chain, and with it its counters."""

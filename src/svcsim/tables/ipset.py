@@ -8,7 +8,7 @@ iptables-ipset-*. In a set with networks the longest prefix that holds the packe
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -90,6 +90,11 @@ class IpSet:
         return self.options.family
 
     @property
+    def counts(self) -> bool:
+        """Whether it counts the packets that it holds; a set of sets leaves that to its members."""
+        return self.options.counters or self.type == "list:set"
+
+    @property
     def references(self) -> int:
         """How many rules and lists use it."""
         return self.lists + len(self.users)
@@ -112,7 +117,12 @@ class IpSet:
             raise ConfigError("a set of sets takes members by add_member")
         if timeout is not None and self.options.timeout is None:
             raise ConfigError("Timeout cannot be used: set was created without timeout support")
-        for element in elements_of_text(self.type, self.family, text):
+        elements: Iterable[Element] = elements_of_text(self.type, self.family, text)
+        if self.options.range is not None:
+            elements = list(elements)
+            for element in elements:  # a range that is not all inside is refused whole
+                self._check_range(element)
+        for element in elements:
             entry = Entry(packets, bytes, comment, nomatch, wildcard, extra)
             if not self.insert(self._trim(element), entry, timeout) and not exist:
                 raise ExistsError(_ADDED)
@@ -164,13 +174,31 @@ class IpSet:
         self.members.clear()
 
     def holds(self, text: str) -> bool:
-        """Whether the element of *text* is in the set, as `ipset test` answers."""
+        """Whether the element of *text* is in the set, as `ipset test` answers; but for ``hash:ip``, a range is refused."""
+        self._check_single(text)
         for element in elements_of_text(self.type, self.family, text):
             element = self._trim(element)
             self._check_range(element)
             entry = self._find(element)
             return entry is not None and not entry.nomatch
         return False
+
+    def _check_single(self, text: str) -> None:
+        if self.type == "hash:ip":
+            return
+        family = "unspec" if self.type == "bitmap:port" else "inet" if self.family is Family.IPV4 else "inet6"
+        for kind, word in zip(DIMENSIONS[self.type], text.split(","), strict=False):
+            what = ""
+            if "-" in word and kind in ("port", "bare port"):
+                what = "" if word.rpartition(":")[2] in ("echo-request", "echo-reply") else "FROM-TO port"
+            elif "-" in word and kind in ("ip", "net"):
+                what = "FROM-TO IP"
+            elif "/" in word and kind == "ip":
+                what = "IP/CIDR"
+            if what:
+                raise ConfigError(
+                    f"{what} range is not allowed in command test with set type {self.type} and family {family}"
+                )
 
     def match(self, skb: Skb, state: HookState, directions: tuple[bool, ...], *, nomatch: bool = False) -> Entry | None:
         """
@@ -377,6 +405,12 @@ class IpSet:
             yield " ".join(words)
 
 
+def _features(type: str) -> tuple[str, ...]:
+    """What sets must have in common to be exchanged: the same kinds of dimensions, with or without exceptions."""
+    kinds = tuple({"net": "ip", "bare port": "port"}.get(kind, kind) for kind in DIMENSIONS[type])
+    return (*kinds, "nomatch") if "net" in DIMENSIONS[type] else kinds
+
+
 class IpSets:
     """The sets of one host, by name."""
 
@@ -426,7 +460,7 @@ class IpSets:
     def swap(self, one: str, other: str) -> None:
         """Exchange the content of two sets; rules go on asking the same name and so meet the other content."""
         a, b = self[one], self[other]
-        if len(DIMENSIONS[a.type]) != len(DIMENSIONS[b.type]) or "list:set" in (a.type, b.type):
+        if (_features(a.type), a.family) != (_features(b.type), b.family):
             raise ConfigError("The sets cannot be swapped: their type does not match")
         kept = ("type", "options", "entries", "members", "_lengths", "_order", "_wildcards")
         for field in kept:

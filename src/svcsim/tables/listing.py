@@ -116,8 +116,8 @@ def _row(family: Family, link: Link, number: int, style: Style) -> str:
         anything = "*" if style.numeric else "any"
         indev, outdev = _devices(rule, anything)
         text += f" {indev:<6} {outdev:<6} "
-    source = _network(family, header.source, style.numeric)
-    destination = _network(family, header.destination, style.numeric)
+    source = _network(family, rule.source, style.numeric)
+    destination = _network(family, rule.destination, style.numeric)
     text += f"{'!' if header.not_source else ' '}{source:<19} "
     text += f"{'!' if header.not_destination else ' '}{destination:<19} "
     return text + _rest(rule, style.numeric)
@@ -127,7 +127,7 @@ def describe_rule(family: Family, rule: Rule) -> str:
     """The line that ``-v`` prints of a rule that is added or deleted."""
     header = rule.header
     indev, outdev = _devices(rule, "*")
-    source, destination = (_network(family, prefix, numeric=True) for prefix in (header.source, header.destination))
+    source, destination = (_network(family, prefix, numeric=True) for prefix in (rule.source, rule.destination))
     return (
         f"{_target_name(rule)} {'!' if header.not_proto else ' '}{_protocol(header.proto)} opt {_fragment(rule)} "
         f"in {indev} out {outdev} {'!' if header.not_source else ' '}{source} "

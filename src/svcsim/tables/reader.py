@@ -12,12 +12,13 @@ from svcsim.addr import Family, Prefix
 from svcsim.tables.command import FLAGS, GLOBAL, LONG_NAMES, Command
 from svcsim.tables.names import protocol_number
 from svcsim.tables.options import Option, c_integer, read_network
-from svcsim.tables.parser import Parser, Use, find_match, find_target, implicit_match
+from svcsim.tables.forms import Plan
+from svcsim.tables.parser import Parser, Use
 from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Header, Jump, Rule
 from svcsim.tables.target import TARGETS, Target
 
-__all__ = ["read_command"]
+__all__ = ["Reading", "read_command"]
 
 #: Names of 28 bytes and a zero fit the kernel's structures.
 _NAME_LENGTH = 29
@@ -47,16 +48,11 @@ def read_command(
     >>> command.verb, command.chain, [str(rule) for rule in command.rules]
     ('A', 'INPUT', ['-s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j ACCEPT'])
     """
-    reader = _Reader(parser, words, chains, table, restoring)
-    try:
-        return reader.read()
-    except UsageError as error:
-        error.word = max(reader.at - 1, 0)
-        raise
+    return Reading(parser, words, chains, table, restoring).read()
 
 
-class _Reader:
-    """One line being read."""
+class Reading:
+    """One line being read; *plan* and *uses* are what a form can be learned from afterwards."""
 
     def __init__(self, parser: Parser, words: list[str], chains: Container[str], table: str, restoring: bool) -> None:
         self.parser, self.words, self.chains, self.restoring = parser, words, chains, restoring
@@ -72,9 +68,17 @@ class _Reader:
         self.goto = False
         self.aim: Use | None = None
         self.loaded = False  # the match of the protocol, because of an option
+        self.plan = Plan()
 
     def read(self) -> Command:
-        """Read all words, then put them together."""
+        """Read all words, then put them together; a complaint says at which word."""
+        try:
+            return self._read()
+        except UsageError as error:
+            error.word = max(self.at - 1, 0)
+            raise
+
+    def _read(self) -> Command:
         words, command = self.words, self.command
         while self.at < len(words):
             word = words[self.at]
@@ -179,7 +183,7 @@ class _Reader:
 
     def _unknown(self, word: str) -> None:
         """Load the match of the protocol, if that was not done yet, and try *word* again."""
-        plugin = None if self.loaded else implicit_match(self.proto, self.family)
+        plugin = None if self.loaded else self.parser.implicit_match(self.proto)
         if plugin is None:
             raise UsageError(f'unknown option "{word}"')
         self.loaded = True
@@ -188,8 +192,10 @@ class _Reader:
 
     def _extension_option(self, use: Use, option: Option, word: str, attached: str | None) -> None:
         """Note an option of an extension with its words."""
-        if use.proto is None:
+        if not use.words:
             use.proto = (self.proto, "p" in self.signs)
+        if attached is not None or word not in use.table:
+            self.plan.plain = False
         values = [] if attached is None else [attached]
         if attached is None and option.arity:
             values.append(self._argument(word))
@@ -199,6 +205,8 @@ class _Reader:
                 raise UsageError(f"--{option.canonical} requires two args.")
             values.append(second)
         use.words += [*(["!"] if self.inverted else []), f"--{option.name}", *values]
+        if option.arity == 1:
+            self.plan.values[self.at - 1] = (use, len(use.words) - 1)
 
     # -- options -------------------------------------------------------------------------------------------------------
 
@@ -212,11 +220,13 @@ class _Reader:
         elif letter in "sdpiojgf":
             self._rule_option(letter, value or "")
         elif letter == "m":
-            self.uses.append(Use(find_match(value or "", self.family)))
+            self.uses.append(Use(self.parser.match(value or "")))
         elif letter == "t":
             if self.restoring:
                 raise UsageError("The -t option cannot be used in iptables-restore.", spaced=True)
             command.table = value or ""
+        elif letter != "m" and self._is_other(letter):
+            pass
         elif letter == "v":
             command.verbose += 1
             command.given.add("v")
@@ -312,6 +322,12 @@ class _Reader:
         elif letter in "jg":
             self.jump, self.goto = value, letter == "g"
             self._target()
+        if whole != value or self.words[self.at - 1] != value and letter != "f":
+            self.plan.plain = False
+        elif letter in "sd":
+            self.plan.networks[self.at - 1] = letter
+        elif letter in "jg" and self.aim is None:
+            self.plan.jump, self.plan.goto = self.at - 1, self.goto
         self.texts[letter] = whole
 
     def _protocol(self, text: str) -> None:
@@ -346,7 +362,7 @@ class _Reader:
         if any(c in name for c in " \t\n\v\f\r"):
             raise UsageError(f"Invalid target name `{name}'")
         if not self.goto and name not in self.chains and TARGETS.find(name, self.family) is not None:
-            self.aim = Use(find_target(name, self.family))
+            self.aim = Use(self.parser.target(name))
             self.uses.append(self.aim)
 
     # -- putting it together -------------------------------------------------------------------------------------------
@@ -380,21 +396,18 @@ class _Reader:
             if self.jump not in self.chains:
                 if self.goto:
                     raise UsageError(f"goto '{self.jump}' is not a chain")
-                find_target(self.jump, self.family)
+                self.parser.target(self.jump)
             target = self.parser.jump(self.jump, self.goto)
+        header = Header(
+            self.texts.get("i", ""),
+            self.texts.get("o", ""),
+            self.proto,
+            "f" in self.texts,
+            *(letter in self.signs for letter in "sdiopf"),
+        )
         for source in sources:
             for destination in destinations:
-                header = Header(
-                    source,
-                    destination,
-                    self.texts.get("i", ""),
-                    self.texts.get("o", ""),
-                    self.proto,
-                    "f" in self.texts,
-                    *("s" in self.signs, "d" in self.signs, "i" in self.signs, "o" in self.signs),
-                    *("p" in self.signs, "f" in self.signs),
-                )
-                command.rules.append(Rule(header, matches, target))  # type: ignore[arg-type]
+                command.rules.append(Rule(source, destination, header, matches, target))  # type: ignore[arg-type]
 
     def _networks(self, letter: str) -> list[Prefix | None]:
         """The networks behind ``-s`` or ``-d``; None where all addresses will do."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import attrs
 
-from svcsim.addr import Prefix
+from svcsim.addr import Prefix, format_address
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.extension import Test
 from svcsim.tables.match import Match
@@ -23,14 +23,13 @@ __all__ = ["Header", "Jump", "Rule"]
 @attrs.frozen
 class Header:
     """
-    What a rule asks before any match: addresses, devices, protocol, fragment.
+    What a rule asks of a packet's header besides addresses, and which of all that it asks is inverted.
 
-    None, the empty name and 0 ask nothing. A device's name may end in ``+``, which stands for any rest; ``+`` alone asks
+    The empty name and 0 ask nothing. A device's name may end in ``+``, which stands for any rest; ``+`` alone asks
     nothing either, inverted or not, but is kept because a listing shows it. *fragment* asks for fragments but the first.
+    There are few different ones in a ruleset, which its rules share.
     """
 
-    source: Prefix | None = None
-    destination: Prefix | None = None
     indev: str = ""
     outdev: str = ""
     proto: int = 0
@@ -41,29 +40,29 @@ class Header:
     not_outdev: bool = False
     not_proto: bool = False
     not_fragment: bool = False
-    #: The one destination that it asks for, None if that is not all there is to the destination.
-    key: int | None = attrs.field(init=False, eq=False, repr=False)
-    #: What to ask a packet, in the kernel's order, but for the `key`.
+    #: What to ask a packet, in the kernel's order, addresses left out.
     tests: tuple[Test, ...] = attrs.field(init=False, eq=False, repr=False)
+    #: Its options as iptables-save prints them, each with a blank behind it; addresses stand before it.
+    text: str = attrs.field(init=False, eq=False, repr=False)
+    #: Whether it asks nothing at all; a device called ``+`` is something asked.
+    empty: bool = attrs.field(init=False, eq=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        prefix = self.destination
-        single = prefix is not None and not self.not_destination and prefix.mask == prefix.family.all_ones
-        object.__setattr__(self, "key", prefix.value if single and prefix is not None else None)
-        object.__setattr__(self, "tests", tuple(self._tests()))
+    @tests.default
+    def _tests(self) -> tuple[Test, ...]:
+        tests: list[Test] = []
+        if self.indev and self.indev != "+":
+            tests.append(_input_test(self.indev, self.not_indev))
+        if self.outdev and self.outdev != "+":
+            tests.append(_output_test(self.outdev, self.not_outdev))
+        if self.proto:
+            tests.append(_proto_test(self.proto, self.not_proto))
+        if self.fragment:
+            tests.append(_fragment_test(self.not_fragment))
+        return tuple(tests)
 
-    @property
-    def unconditional(self) -> bool:
-        """Whether it asks nothing at all; a device called ``+`` is something asked."""
-        return self == _NOTHING
-
-    def emit(self) -> str:
-        """Its options as iptables-save prints them, each with a blank behind it."""
+    @text.default
+    def _text(self) -> str:
         text = ""
-        if self.source is not None:
-            text = f"{'! ' if self.not_source else ''}-s {self.source} "
-        if self.destination is not None:
-            text += f"{'! ' if self.not_destination else ''}-d {self.destination} "
         if self.indev and self.indev != "+":
             text += f"{'! ' if self.not_indev else ''}-i {self.indev} "
         if self.outdev and self.outdev != "+":
@@ -74,58 +73,27 @@ class Header:
             text += "! -f " if self.not_fragment else "-f "
         return text
 
-    def _tests(self) -> list[Test]:
-        tests: list[Test] = []
-        if self.source is not None and (self.source.mask or self.not_source):
-            tests.append(_source_test(self.source, self.not_source))
-        if self.destination is not None and self.key is None:
-            tests.append(_destination_test(self.destination, self.not_destination))
-        if self.indev and self.indev != "+":
-            tests.append(_device_test(self.indev, self.not_indev, "indev"))
-        if self.outdev and self.outdev != "+":
-            tests.append(_device_test(self.outdev, self.not_outdev, "outdev"))
-        if self.proto:
-            tests.append(_proto_test(self.proto, self.not_proto))
-        if self.fragment:
-            tests.append(_fragment_test(self.not_fragment))
-        return tests
+    @empty.default
+    def _empty(self) -> bool:
+        asked = self.indev or self.outdev or self.proto or self.fragment
+        return not (asked or self.not_source or self.not_destination)
 
 
-_NOTHING = Header()
+def _device_fits(device: str, name: str) -> bool:
+    return device.startswith(name[:-1]) if name.endswith("+") else device == name
 
 
-def _source_test(prefix: Prefix, inverted: bool) -> Test:
-    value, mask = prefix.value, prefix.mask
-    if inverted:
-        return lambda skb, state: skb.src & mask != value
-    if mask == prefix.family.all_ones:
-        return lambda skb, state: skb.src == value
-    return lambda skb, state: skb.src & mask == value
-
-
-def _destination_test(prefix: Prefix, inverted: bool) -> Test:
-    value, mask = prefix.value, prefix.mask
-    if inverted:
-        return lambda skb, state: skb.dst & mask != value
-    return lambda skb, state: skb.dst & mask == value
-
-
-# Devices, protocols and fragments come in few kinds, so that their tests are shared by all rules.
+# Devices, protocols and fragments come in few kinds, so that their tests are shared.
 
 
 @lru_cache(maxsize=4096)
-def _device_test(name: str, inverted: bool, side: str) -> Test:
-    beginning = name[:-1] if name.endswith("+") else None
+def _input_test(name: str, inverted: bool) -> Test:
+    return lambda skb, state: _device_fits(state.indev, name) is not inverted
 
-    def is_input(skb: Skb, state: HookState) -> bool:
-        device = state.indev
-        return (device == name if beginning is None else device.startswith(beginning)) is not inverted
 
-    def is_output(skb: Skb, state: HookState) -> bool:
-        device = state.outdev
-        return (device == name if beginning is None else device.startswith(beginning)) is not inverted
-
-    return is_input if side == "indev" else is_output
+@lru_cache(maxsize=4096)
+def _output_test(name: str, inverted: bool) -> Test:
+    return lambda skb, state: _device_fits(state.outdev, name) is not inverted
 
 
 @lru_cache(maxsize=512)
@@ -156,22 +124,50 @@ class Rule:
     """
     One rule; without a target it only counts.
 
-    >>> print(Rule(Header(Prefix.parse("192.0.2.0/24")), (), Jump("WEB")))
+    An address that is None asks nothing; whether one is inverted says the header.
+
+    >>> print(Rule(Prefix.parse("192.0.2.0/24"), target=Jump("WEB")))
     -s 192.0.2.0/24 -j WEB
     """
 
-    header: Header = _NOTHING
+    source: Prefix | None = None
+    destination: Prefix | None = None
+    header: Header = Header()
     matches: tuple[Match, ...] = ()
     target: Target | Jump | None = None
 
     @property
     def unconditional(self) -> bool:
         """Whether it holds for every packet, as the kernel sees at a glance: nothing asked, no match at all."""
-        return not self.matches and self.header.unconditional
+        return not self.matches and self.source is None and self.destination is None and self.header.empty
+
+    @property
+    def key(self) -> int | None:
+        """The one destination that it asks for, None if that is not all there is to the destination."""
+        prefix = self.destination
+        if prefix is None or self.header.not_destination or prefix.mask != prefix.family.all_ones:
+            return None
+        return prefix.value
+
+    def header_tests(self) -> tuple[Test, ...]:
+        """What to ask of a packet's header, in the kernel's order, but for the `key`."""
+        header = self.header
+        tests = header.tests
+        if self.destination is not None and self.key is None:
+            tests = (_destination_test(self.destination, header.not_destination), *tests)
+        if self.source is not None:
+            tests = (_source_test(self.source, header.not_source), *tests)
+        return tests
 
     def emit(self, counters: str = "") -> str:
         """Its text as iptables-save prints it; *counters* stands before the target."""
-        text = self.header.emit()
+        header = self.header
+        text = ""
+        if self.source is not None:
+            text = f"{'! ' if header.not_source else ''}-s {_network(self.source)} "
+        if self.destination is not None:
+            text += f"{'! ' if header.not_destination else ''}-d {_network(self.destination)} "
+        text += header.text
         for match in self.matches:
             text += f"{match} "
         if counters:
@@ -180,3 +176,26 @@ class Rule:
 
     def __str__(self) -> str:
         return self.emit()
+
+
+def _network(prefix: Prefix) -> str:
+    family = prefix.family
+    if prefix.mask == family.all_ones:
+        return f"{format_address(family, prefix.value)}/{family.bits}"
+    return str(prefix)
+
+
+def _source_test(prefix: Prefix, inverted: bool) -> Test:
+    value, mask = prefix.value, prefix.mask
+    if inverted:
+        return lambda skb, state: skb.src & mask != value
+    if mask == prefix.family.all_ones:
+        return lambda skb, state: skb.src == value
+    return lambda skb, state: skb.src & mask == value
+
+
+def _destination_test(prefix: Prefix, inverted: bool) -> Test:
+    value, mask = prefix.value, prefix.mask
+    if inverted:
+        return lambda skb, state: skb.dst & mask != value
+    return lambda skb, state: skb.dst & mask == value

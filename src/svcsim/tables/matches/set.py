@@ -140,10 +140,12 @@ class _Lookup:
         entry = self.set.match(skb, state, match.directions, nomatch=match.return_nomatch)
         if entry is None:
             return match.invert
-        fits = all(_compare(option, number, entry) is not inverted for option, number, inverted in match.limits)
-        if match.update and (fits or not match.limits):
+        if not self.set.counts:
+            return not match.invert
+        if match.update:
             entry.packets += 1
             entry.bytes += skb.length
+        fits = all(_compare(option, number, entry) is not inverted for option, number, inverted in match.limits)
         return fits is not match.invert
 
 

@@ -1,0 +1,224 @@
+"""
+Lines of one form, read at one stroke.
+
+Programs write rules in few forms: the same options in the same order, with other addresses, names and numbers. A form is
+learned from a line that was read word by word; a regular expression then takes the values out of every line like it.
+What is read so is what reading word by word would give, and a line that fits no form is read that way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any
+
+import attrs
+
+from svcsim.addr import Prefix
+from svcsim.errors import SvcsimError
+from svcsim.tables.chain import ANYTHING, Chain, Link
+from svcsim.tables.extension import Extension, Test
+from svcsim.tables.match import Match
+from svcsim.tables.parser import Parser, Use, keep
+from svcsim.tables.rule import Header, Jump, Rule
+from svcsim.tables.target import Target
+
+__all__ = ["Form", "Forms", "Plan"]
+
+#: More forms than this are no forms any more: then nothing more is learned.
+_MOST_FORMS = 64
+_BARE, _QUOTED = r'([^\s"\\]+)', r'"([^"\\]*)"'
+_NETWORK = r"([0-9a-fA-F.:]+(?:/[0-9]+)?)"
+#: Of these chains the tool knows that a packet has not both devices; rules that name one are read word by word.
+_LIMITED = "(?!(?:PREROUTING|INPUT|OUTPUT|POSTROUTING) )"
+
+
+@attrs.define
+class Plan:
+    """
+    What a reader noticed of a line: by the words' places, which are values, and of what.
+
+    *networks*: s and d; *values*: the extension and the place among its words. *plain* is False for a line that a form
+    could not stand for.
+    """
+
+    networks: dict[int, str] = attrs.field(factory=dict)
+    values: dict[int, tuple[Use, int]] = attrs.field(factory=dict)
+    jump: int = 0
+    goto: bool = False
+    plain: bool = True
+
+
+class _Slot:
+    """An extension whose values differ from line to line; those that come again are kept."""
+
+    __slots__ = ("known", "parser", "pick", "places", "use")
+
+    def __init__(self, parser: Parser, use: Use, places: list[int], groups: list[int]) -> None:
+        self.parser, self.use, self.places = parser, use, places
+        #: Takes this extension's values out of all values of a line.
+        self.pick = itemgetter(*groups)
+        self.known: dict[Any, Any] = {}
+
+    def make(self, values: Any) -> Any:
+        """The extension with these values."""
+        words = self.use.words.copy()
+        for place, value in zip(self.places, (values,) if isinstance(values, str) else values, strict=True):
+            words[place] = value
+        found = self.parser.read(self.use.plugin, words, self.use.proto)
+        if self.use.plugin.cached:
+            keep(self.known, values, found)
+        return found
+
+
+class Form:
+    """
+    One form of line: *fits* answers with the match of a line that has it.
+
+    *plain*: its extensions are loaded as they are and checked by their class alone, so that a link can be had in one go
+    and one rule of the form stands for all in a check.
+    """
+
+    def __init__(self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule) -> None:
+        self._parser = parser
+        self._groups: dict[int, int] = {}
+        self.fits = re.compile(self._pattern(line, words, plan, rule.header)).fullmatch
+        self.source = next((self._groups[place] for place, side in plan.networks.items() if side == "s"), 0)
+        self.destination = next((self._groups[place] for place, side in plan.networks.items() if side == "d"), 0)
+        self.header: Header = rule.header
+        self.jump = self._groups.get(plan.jump, 0)
+        self.goto = plan.goto
+        extensions = [*rule.matches, *([rule.target] if isinstance(rule.target, Target) else [])]
+        ordered = [use for use in uses if issubclass(use.plugin, Match)]
+        ordered += [use for use in uses if not issubclass(use.plugin, Match)]
+        made = [self._slot(use, plan, extension) for use, extension in zip(ordered, extensions, strict=True)]
+        self.target: Any = made.pop() if isinstance(rule.target, Target) else None
+        self.matches: list[Any] = made
+        self.varying = any(isinstance(match, _Slot) for match in made)
+        self.fixed: tuple[Match, ...] = () if self.varying else tuple(made)
+        self.tests: tuple[Test, ...] = self.header.tests
+        if not self.varying:
+            self.tests += tuple(match.matches for match in self.fixed if not match.always)
+        self.limited = any(extension.limited for extension in extensions)
+        self.tracks = any(extension.tracks for extension in extensions)
+        self.plain = all(map(_is_plain, extensions))
+        #: The form of the line that came after one of this form the last time.
+        self.after: Form = self
+
+    def _pattern(self, line: str, words: list[str], plan: Plan, header: Header) -> str:
+        """The expression of lines like this one; each value is a group."""
+        parts = ["-A", f"{_LIMITED if header.indev or header.outdev else ''}{_BARE}"]
+        for place, word in enumerate(words[2:], 2):
+            if place in plan.networks:
+                parts.append(_NETWORK)
+            elif place == plan.jump or place in plan.values:
+                parts.append(_QUOTED if f'"{word}"' in line else _BARE)
+            else:
+                parts.append(re.escape(word))
+                continue
+            self._groups[place] = len(self._groups) + 1  # group 0 is the chain
+        return " ".join(parts)
+
+    def _slot(self, use: Use, plan: Plan, extension: Extension) -> Any:
+        """What stands for one extension: itself, if nothing of it differs from line to line."""
+        places = [at for value, (owner, at) in plan.values.items() if owner is use]
+        if not places:
+            return extension
+        groups = [self._groups[value] for value, (owner, _) in plan.values.items() if owner is use]
+        return _Slot(self._parser, use, places, groups)
+
+    def rule(self, values: tuple[str, ...]) -> Rule:
+        """The rule with these values."""
+        source = self._parser.network(values[self.source]) if self.source else None
+        destination = self._parser.network(values[self.destination]) if self.destination else None
+        matches = self.fixed
+        if self.varying:
+            matches = tuple([_filled(match, values) for match in self.matches])
+        if self.jump:
+            target: Target | Jump | None = self._parser.jump(values[self.jump], self.goto)
+        else:
+            target = self.target and _filled(self.target, values)
+        return Rule(source, destination, self.header, matches, target)
+
+    def link(self, values: tuple[str, ...], chains: Mapping[str, Chain]) -> Link | None:
+        """The link of the rule with these values, loaded if the form is plain; None if it must be read word by word."""
+        try:
+            rule = self.rule(values)
+        except SvcsimError:
+            return None
+        source, destination = rule.source, rule.destination
+        if (source is not None and not source.mask) or (destination is not None and not destination.mask):
+            return None
+        chain = None
+        if self.jump:
+            chain = chains.get(values[self.jump])
+            if chain is None or chain.builtin:
+                return None
+        link = Link.of(rule, chain)
+        if self.plain:
+            key = rule.key
+            link.key = ANYTHING if key is None else key
+            if self.varying or source is not None or (destination is not None and key is None):
+                tests = rule.header_tests()
+                for match in rule.matches:
+                    if not match.always:
+                        tests += (match.matches,)
+                link.tests = tests
+            else:
+                link.tests = self.tests
+            if isinstance(rule.target, Target) and link.aim is None:
+                link.aim = rule.target.apply
+            link.limited = self.limited
+        return link
+
+
+def _filled(part: Any, values: tuple[str, ...]) -> Any:
+    if part.__class__ is not _Slot:
+        return part
+    own = part.pick(values)
+    found = part.known.get(own)
+    return part.make(own) if found is None else found
+
+
+def _is_plain(extension: Extension) -> bool:
+    """Whether it is loaded as it is, and its class says all about where it may stand."""
+    base = Match if isinstance(extension, Match) else Target
+    plugin = extension.__class__
+    return plugin.load is base.load and plugin.check is Extension.check and not plugin.stateful  # type: ignore[attr-defined]
+
+
+class Forms:
+    """The forms that were learned, for one table: what may stand in a line differs between tables."""
+
+    def __init__(self) -> None:
+        self.known: list[Form] = []
+        self._last: Form | None = None
+
+    def find(self, line: str) -> tuple[Form, tuple[str, ...]] | None:
+        """The form of *line* and the values in it, the chain's name first; tried first is what came next last time."""
+        last = self._last
+        if last is not None:
+            found = last.after.fits(line)
+            if found is not None:
+                self._last = last.after
+                return last.after, found.groups()
+        for form in self.known:
+            found = form.fits(line)
+            if found is not None:
+                if last is not None:
+                    last.after = form
+                self._last = form
+                return form, found.groups()
+        return None
+
+    def learn(
+        self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule
+    ) -> None:
+        """Learn the form of *line*, which was read as *rule*, if it is one that other lines can have."""
+        if not plan.plain or len(self.known) >= _MOST_FORMS:
+            return
+        form = Form(parser, line, words, plan, uses, rule)
+        found = form.fits(line)
+        if found is not None and form.rule(found.groups()) == rule:
+            self.known.append(form)
