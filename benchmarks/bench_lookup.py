@@ -3,8 +3,8 @@ A list of rules against a hash table: the first packet of a connection, and one 
 
     python benchmarks/bench_lookup.py [--services N,...] [--repeats N]
 
-This is ``svcsim bench lookup`` and ``svcsim bench churn`` in one run. The garbage collector is paused while a burst is
-timed; each position is checked to reach an endpoint of its service before time is taken.
+This is ``svcsim bench lookup`` and ``svcsim bench churn`` in one run. What is timed is the process's own CPU time, with
+the garbage collector paused; connections are checked to reach an endpoint of their service beforehand.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import time
 
 from svcsim.commands.bench import print_churn, print_lookup
 from svcsim.lab.churn import measure_churn
-from svcsim.lab.cost import measure_lookup
+from svcsim.lab.cost import SIZES, measure_lookup
 
 
-def main(services: tuple[int, ...] = (10, 100, 1000, 10_000), repeats: int = 5) -> None:
+def main(services: tuple[int, ...] = SIZES, repeats: int = 5) -> None:
     """Print both tables; changes are measured up to a thousand services."""
     print_lookup(measure_lookup(time.process_time_ns, services, repeats=repeats))
     print()
@@ -26,6 +26,6 @@ def main(services: tuple[int, ...] = (10, 100, 1000, 10_000), repeats: int = 5) 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--services", type=lambda text: tuple(map(int, text.split(","))), default=(10, 100, 1000, 10_000))
+    parser.add_argument("--services", type=lambda text: tuple(map(int, text.split(","))), default=SIZES)
     parser.add_argument("--repeats", type=int, default=5)
     main(**vars(parser.parse_args()))

@@ -78,19 +78,21 @@ _SYN_SENT2_LIFETIME = 120 * SECOND  # no parameter says so
 _SOON = 120 * SECOND
 _SEEN_REPLY, _ASSURED, _CONFIRMED = Status.SEEN_REPLY, Status.ASSURED, Status.CONFIRMED
 
+#: What a segment can be; PSH, ECE and CWR say nothing of that.
+_ALLOWED = {
+    TcpFlags.SYN: SYN,
+    TcpFlags.SYN | TcpFlags.URG: SYN,
+    TcpFlags.SYN | TcpFlags.ACK: SYNACK,
+    TcpFlags.FIN | TcpFlags.ACK: FIN,
+    TcpFlags.FIN | TcpFlags.ACK | TcpFlags.URG: FIN,
+    TcpFlags.ACK: ACK,
+    TcpFlags.ACK | TcpFlags.URG: ACK,
+    TcpFlags.RST: RST,
+    TcpFlags.RST | TcpFlags.ACK: RST,
+}
+_SILENT = TcpFlags.PSH | TcpFlags.ECE | TcpFlags.CWR
 #: A segment's kind for each value of its flag byte; -1: no host sends such a combination.
-_KINDS = [-1] * 256
-
-
-def _fill_kinds() -> None:
-    fin, syn, rst, ack, urg = TcpFlags.FIN, TcpFlags.SYN, TcpFlags.RST, TcpFlags.ACK, TcpFlags.URG
-    allowed = {syn: SYN, syn | urg: SYN, syn | ack: SYNACK, rst: RST, rst | ack: RST}
-    allowed |= {fin | ack: FIN, fin | ack | urg: FIN, ack: ACK, ack | urg: ACK}
-    for flags in range(256):
-        _KINDS[flags] = allowed.get(TcpFlags(flags) & ~(TcpFlags.ECE | TcpFlags.CWR | TcpFlags.PSH), -1)
-
-
-_fill_kinds()
+_KINDS = tuple(_ALLOWED.get(TcpFlags(flags) & ~_SILENT, -1) for flags in range(256))
 
 
 def segment_kind(flags: int) -> int:

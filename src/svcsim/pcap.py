@@ -2,7 +2,7 @@
 Capture files: packets out of pcap and pcapng, packets into pcap.
 
 The file formats are dpkt's business, the packets are ours (`svcsim.wire`). Only streams that are handed in are touched,
-one record at a time. Needs the extra ``pcap``.
+one record at a time; they need not be seekable. Needs the extra ``pcap``.
 """
 
 from __future__ import annotations
@@ -10,65 +10,53 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import attrs
 
+from svcsim import pcapng
 from svcsim.errors import PacketError, UnsupportedError
+from svcsim.link import LinkType, frame_of, packet_in
 from svcsim.packet import Packet
-from svcsim.wire import decode, encode
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Captured", "LinkType", "read_pcap", "write_pcap"]
+__all__ = ["Captured", "LinkType", "Skipped", "read_pcap", "write_pcap"]
 
-#: More bytes than this in one record are no packet; the format's own limit is larger than any memory.
-_LONGEST_RECORD = 1 << 18
-_NANOSECOND_MAGIC = (b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1")
-_PCAP_MAGIC = (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", *_NANOSECOND_MAGIC)
-_PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
-_IPV4, _IPV6, _VLAN = 0x0800, 0x86DD, frozenset({0x8100, 0x88A8, 0x9100})
-
-
-class LinkType:
-    """What stands before the IP header in each record (https://www.tcpdump.org/linktypes.html)."""
-
-    NULL = 0
-    ETHERNET = 1
-    RAW_BSD = 12
-    RAW = 101
-    LOOP = 108
-    LINUX_SLL = 113
-    IPV4 = 228
-    IPV6 = 229
-    LINUX_SLL2 = 276
+#: More bytes than this in one record are no packet: the longest that tcpdump captures, and what pcapng may add to them.
+_SNAPLEN = 1 << 18
+_LONGEST_RECORD = _SNAPLEN + (1 << 16)
+_END_OF_TIME = (1 << 32) * 1_000_000_000
+_BIG_ENDIAN = (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d", b"\xa1\xb2\xcd\x34")  # microseconds, nanoseconds, Kuznetzov's
+_PCAP_MAGIC = frozenset(_BIG_ENDIAN) | {magic[::-1] for magic in _BIG_ENDIAN}
 
 
 @attrs.frozen
 class Captured:
-    """One packet of a capture: when it was seen (*time*, nanoseconds since 1970), and its place in the file."""
+    """One packet of a capture: its record's *number* from 1, the *time* it was seen (ns since 1970), and its link."""
 
     number: int
     time: int
+    link: LinkType
     packet: Packet
 
 
-def _dpkt() -> ModuleType:
-    try:
-        import dpkt
-    except ImportError as error:
-        raise UnsupportedError("capture files without dpkt", instead="install svcsim[pcap]") from error
-    module: ModuleType = dpkt
-    return module
+@attrs.frozen
+class Skipped:
+    """One record of a capture that was left out, and why."""
+
+    number: int
+    time: int
+    reason: str
 
 
-def read_pcap(stream: IO[bytes], *, skipped: list[int] | None = None) -> Iterator[Captured]:
+def read_pcap(stream: IO[bytes], *, lenient: bool = False, skipped: list[Skipped] | None = None) -> Iterator[Captured]:
     """
     Read the IP packets of a pcap or pcapng stream, in order; `PacketError` names the record that is no good.
 
-    The stream must be seekable. Frames that carry no IP (ARP and so on) are left out; their numbers are appended to
-    *skipped*.
+    Frames that carry no IP (ARP and so on) are left out, and if *lenient* those too whose packet is cut short or
+    impossible, as in a capture with a small snapshot length; *skipped* is told which.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -78,65 +66,100 @@ def read_pcap(stream: IO[bytes], *, skipped: list[int] | None = None) -> Iterato
     1000000007 UDP 192.0.2.1:1 > 192.0.2.2:2, length 28
     """
     dpkt = _dpkt()
-    trouble = (dpkt.dpkt.Error, ValueError, EOFError, struct.error, IndexError, KeyError, OSError)
-    start = stream.tell()
-    magic = stream.read(4)
-    stream.seek(start)
-    bounded = _Bounded(stream)
-    try:
-        if magic == _PCAPNG_MAGIC:
-            reader: Any = dpkt.pcapng.Reader(bounded)
-        elif magic in _PCAP_MAGIC:
-            reader = dpkt.pcap.Reader(bounded)
-        else:
-            raise PacketError("neither pcap nor pcapng: unknown magic number", offset=0)
-        link = reader.datalink()
-    except trouble as error:
-        raise PacketError(f"bad capture header: {error or type(error).__name__}") from error
-    records = iter(reader)
+    records = _records(_Source(stream), dpkt)
     number = 0
     while True:
         number += 1
         try:
-            seen = next(records, None)
-        except trouble as error:
-            raise PacketError(f"record {number}: {error or type(error).__name__}") from error
-        if seen is None:
+            record = next(records, None)
+        except _troubles(dpkt) as error:
+            raise PacketError(f"record {number}: {str(error) or type(error).__name__}") from error
+        if record is None:
             return
-        if bounded.missing:
-            raise PacketError(f"record {number}: cut short by {bounded.missing} bytes")
-        time, data = seen
+        link_number, time, frame = record
+        packet, reason = None, "carries no IP"
         try:
-            packet = _unwrap(link, bytes(data))
+            link = LinkType.of(link_number)
+            packet = packet_in(link, frame)
         except PacketError as error:
-            raise PacketError(f"record {number}: {error}") from error
-        if packet is None:
-            if skipped is not None:
-                skipped.append(number)
-            continue
-        yield Captured(number, _nanoseconds(time), packet)
+            if not lenient:
+                raise PacketError(f"record {number}: {error}") from error
+            reason = str(error)
+        if packet is not None:
+            yield Captured(number, time, link, packet)
+        elif skipped is not None:
+            skipped.append(Skipped(number, time, reason))
 
 
-class _Bounded:
-    """A stream that hands out no absurd lengths, and remembers whether it ended before what was asked for."""
+def write_pcap(
+    stream: IO[bytes],
+    packets: Iterable[tuple[int, Packet]],
+    *,
+    linktype: int = LinkType.RAW,
+    nanosecond: bool = True,
+) -> None:
+    """Write (*time* in nanoseconds since 1970, packet) pairs as a pcap stream; microseconds cut off what is finer."""
+    dpkt = _dpkt()
+    link = LinkType.of(linktype)
+    writer = dpkt.pcap.Writer(stream, snaplen=_SNAPLEN, linktype=int(link), nano=nanosecond)
+    unit, digits = (1, -9) if nanosecond else (1000, -6)
+    for number, (time, packet) in enumerate(packets, 1):
+        if not 0 <= time < _END_OF_TIME:
+            raise PacketError(f"record {number}: the time {time} does not fit a pcap file")
+        writer.writepkt_time(frame_of(link, packet), Decimal(time // unit).scaleb(digits))
+
+
+def _dpkt() -> ModuleType:
+    try:
+        import dpkt
+        import dpkt.pcapng
+    except ImportError as error:
+        raise UnsupportedError("capture files without dpkt", instead="pip install svcsim[pcap]") from error
+    module: ModuleType = dpkt
+    return module
+
+
+def _troubles(dpkt: ModuleType) -> tuple[type[Exception], ...]:
+    """What reading a malformed stream may raise."""
+    return (PacketError, dpkt.dpkt.Error, ValueError, EOFError, struct.error, IndexError, KeyError, ArithmeticError)
+
+
+def _records(source: _Source, dpkt: ModuleType) -> Iterator[tuple[int, int, bytes]]:
+    """(Link type, nanoseconds, frame) of each record."""
+    if source.magic == pcapng.MAGIC:
+        yield from pcapng.read_blocks(source, dpkt)
+        return
+    if source.magic not in _PCAP_MAGIC:
+        raise PacketError("neither pcap nor pcapng: unknown magic number")
+    reader = dpkt.pcap.Reader(source)
+    link = reader.datalink() & 0xFFFF  # above are the lengths of what follows a frame
+    for time, frame in reader:
+        if source.missing:
+            raise PacketError(f"cut short by {source.missing} bytes")
+        yield link, _nanoseconds(time), frame
+
+
+class _Source:
+    """A stream that hands out no absurd lengths, and all of what is asked for unless it ends."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self.name = getattr(stream, "name", "<stream>")
         self.missing = 0  # bytes that the last read wanted and did not get
+        self._ahead = b""
+        self._ahead = self.read(4)
+        self.magic = self._ahead
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int, /) -> bytes:
         if size > _LONGEST_RECORD:
             raise PacketError(f"a record of {size} bytes")
-        data = self._stream.read(size)
-        self.missing = max(size - len(data), 0)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        while len(data) < size:  # a pipe may give less than it was asked for
+            more = self._stream.read(size - len(data))
+            if not more:
+                break
+            data += more
+        self.missing = size - len(data)
         return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
 
 
 def _nanoseconds(seconds: Decimal | float) -> int:
@@ -144,43 +167,3 @@ def _nanoseconds(seconds: Decimal | float) -> int:
     if isinstance(seconds, Decimal):
         return int(seconds * 1_000_000_000)
     return round(seconds * 1_000_000) * 1000
-
-
-def _unwrap(link: int, data: bytes) -> Packet | None:
-    """The packet in a frame, None if it carries no IP."""
-    if link in (LinkType.RAW, LinkType.RAW_BSD, LinkType.IPV4, LinkType.IPV6):
-        return decode(data)
-    if link == LinkType.ETHERNET:
-        return _of_type(data, 12)
-    if link == LinkType.LINUX_SLL:
-        return _of_type(data, 14)
-    if link == LinkType.LINUX_SLL2:
-        if len(data) < 20:
-            raise PacketError("cut short inside the link header", offset=len(data))
-        return decode(data[20:]) if int.from_bytes(data[:2]) in (_IPV4, _IPV6) else None
-    if link in (LinkType.NULL, LinkType.LOOP):
-        if len(data) < 5:
-            raise PacketError("cut short inside the link header", offset=len(data))
-        return decode(data[4:]) if data[4] >> 4 in (4, 6) else None
-    raise UnsupportedError(f"link type {link}", instead="capture raw IP, Ethernet, Linux cooked or loopback")
-
-
-def _of_type(data: bytes, at: int) -> Packet | None:
-    """The packet behind an Ethernet type at *at*, and behind VLAN tags."""
-    while True:
-        if len(data) < at + 2:
-            raise PacketError("cut short inside the link header", offset=len(data))
-        kind = int.from_bytes(data[at : at + 2])
-        if kind not in _VLAN:
-            break
-        at += 4
-    return decode(data[at + 2 :]) if kind in (_IPV4, _IPV6) else None
-
-
-def write_pcap(stream: IO[bytes], packets: Iterable[tuple[int, Packet]], *, nanosecond: bool = True) -> None:
-    """Write (*time* in nanoseconds, packet) pairs as a pcap stream of raw IP."""
-    dpkt = _dpkt()
-    writer = dpkt.pcap.Writer(stream, nano=nanosecond, linktype=LinkType.RAW)
-    unit, digits = (1, -9) if nanosecond else (1000, -6)
-    for time, packet in packets:
-        writer.writepkt_time(encode(packet), Decimal(time // unit).scaleb(digits))

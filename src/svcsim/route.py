@@ -198,7 +198,7 @@ class Routing:
                 if entry.kind is RouteKind.THROW:
                     break
                 device = self.devices.get(entry.device)
-                if entry.device and (device is None or not device.up):
+                if entry.device and (device is None or (not device.up and entry.kind is not RouteKind.LOCAL)):
                     continue
                 if outdev and entry.device != outdev:
                     continue

@@ -40,12 +40,13 @@ def ends(rng: random.Random, site: Site, six: bool = False) -> str:
 def draw_match(rng: random.Random, proto: str, six: bool = False, plain: bool = False) -> str:
     """Draw one match that goes with *proto*; *plain* leaves out what needs connection tracking or a memory."""
     port, low = rng.choice(PORTS), rng.randrange(1, 9000)
-    no = rng.choice(("", "", "! "))
+    no, hops = rng.choice(("", "", "! ")), "hl" if six else "ttl"
+    states = ("NEW", "ESTABLISHED", "RELATED,ESTABLISHED", "INVALID", "NEW,INVALID")
     choices = [
         f"-m comment --comment {rng.choice(('plain', chr(34) + 'two words' + chr(34)))}",
         f"-m mark {no}--mark {rng.choice(('0x1', '0x2/0x3', '0x0', '0x4000/0x4000'))}",
         f"-m length {no}--length {rng.choice(('20:60', '61:', ':40', '48'))}",
-        f"-m {'hl' if six else 'ttl'} {rng.choice(('--{0}-eq 64', '--{0}-gt 10', '--{0}-lt 64')).format('hl' if six else 'ttl')}",
+        f"-m {hops} --{hops}-{rng.choice(('eq 64', 'gt 10', 'lt 64'))}",
         f"-m addrtype {no}--dst-type {rng.choice(('LOCAL', 'UNICAST', 'LOCAL,MULTICAST'))}",
         f"-m addrtype {no}--src-type {rng.choice(('LOCAL', 'UNICAST'))}",
         f"-m dscp {no}--dscp {rng.choice((0, 10, 46))}",
@@ -53,7 +54,7 @@ def draw_match(rng: random.Random, proto: str, six: bool = False, plain: bool = 
     ]
     if not plain:
         choices += [
-            f"-m conntrack {no}--ctstate {rng.choice(('NEW', 'ESTABLISHED', 'RELATED,ESTABLISHED', 'INVALID', 'NEW,INVALID'))}",
+            f"-m conntrack {no}--ctstate {rng.choice(states)}",
             f"-m state {no}--state {rng.choice(('NEW', 'RELATED,ESTABLISHED', 'INVALID'))}",
             f"-m conntrack --ctdir {rng.choice(('ORIGINAL', 'REPLY'))}",
             f"-m statistic --mode nth {no}--every {(n := rng.randrange(1, 5))} --packet {rng.randrange(n)}",
@@ -89,7 +90,10 @@ def draw_target(rng: random.Random, proto: str, table: str, six: bool = False) -
         hops = "-j HL --hl-" if six else "-j TTL --ttl-"
         verdicts = ["-j ACCEPT", "-j RETURN", "", hops + rng.choice(("set 70", "inc 3", "dec 2"))]
         verdicts += [f"-j MARK --set-xmark {mark}"] * 3
-        verdicts += [f"-j DSCP --set-dscp {rng.choice((0, 10, 46))}", f"-j TOS --set-tos {rng.choice(('0x10/0xff', '0x04/0x0c'))}"]
+        verdicts += [
+            f"-j DSCP --set-dscp {rng.choice((0, 10, 46))}",
+            f"-j TOS --set-tos {rng.choice(('0x10/0xff', '0x04/0x0c'))}",
+        ]
         verdicts += [f"-j CONNMARK {rng.choice(('--save-mark', '--restore-mark', '--set-xmark 0x5/0xff'))}"]
     return rng.choice(verdicts)
 

@@ -29,20 +29,47 @@ GROUPS = (
     *(
         (f"iptables-{family}-", "iptables-ways")
         for family in (
-            "natrange", "natclash", "hairpin", "natlife", "conntrackcmd", "timeouts", "routing", "martians", "sizes",
-            "fragments", "v6fragments", "v6routing", "walk", "kube", "v6kube",
+            "natrange",
+            "natclash",
+            "hairpin",
+            "natlife",
+            "conntrackcmd",
+            "timeouts",
+            "routing",
+            "martians",
+            "sizes",
+            "fragments",
+            "v6fragments",
+            "v6routing",
+            "walk",
+            "kube",
+            "v6kube",
         )
     ),
     ("iptables-", "iptables"),
     *(
         (f"ipvs-{family}-", "ipvs-director")
         for family in (
-            "methods", "icmp", "fwmark", "localclient", "v6", "sctp", "edges", "sharing", "thresholds", "ops", "sysctls",
-            "reuse", "expiry", "statistics", "commands", "services",
+            "methods",
+            "icmp",
+            "fwmark",
+            "localclient",
+            "v6",
+            "sctp",
+            "edges",
+            "sharing",
+            "thresholds",
+            "ops",
+            "sysctls",
+            "reuse",
+            "expiry",
+            "statistics",
+            "commands",
+            "services",
         )
     ),
     ("ipvs-", "ipvs"),
-)  # fmt: skip
+)
 
 
 def group_of(name: str) -> str:

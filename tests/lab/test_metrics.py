@@ -83,7 +83,7 @@ def test_expected_proportions_need_no_scale():
 
 
 def test_what_must_not_happen_decides():
-    """A backend that should get nothing and got something refutes the expectation; one that got nothing does not count."""
+    """A backend that should get nothing and got something refutes it all; one that got nothing does not count."""
     assert chi_square([10, 10, 1], [1, 1, 0]).p_value == 0.0
     assert chi_square([10, 10, 0], [1, 1, 0]).degrees == 1
 

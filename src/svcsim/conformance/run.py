@@ -8,7 +8,7 @@ from typing import Any
 
 from svcsim.conformance.peer import answer, refusal
 from svcsim.conformance.scenario import Scenario
-from svcsim.errors import ConfigError, SvcsimError
+from svcsim.errors import ConfigError, SvcsimError, UnsupportedError
 from svcsim.node import Node
 from svcsim.outcome import Outcome
 from svcsim.packet import Packet
@@ -32,6 +32,8 @@ def run_scenario(scenario: Scenario, *, kernel: str | None = None, seed: int = 0
     for index, event in enumerate(scenario.events):
         try:
             result, out = _do(node, event, sent)
+        except UnsupportedError:
+            raise
         except SvcsimError as error:
             raise ConfigError(f"{scenario.name}: event {index}: {error}") from error
         sent.append(out)

@@ -90,8 +90,8 @@ def measure_churn(
     """
     Measure the three changes in the three ways, for each number of services in *sizes*.
 
-    A repeat adds a service, replaces one of its endpoints and deletes it again, so each starts from the same tables; that
-    it ends with the same tables is checked.
+    A repeat adds a service, replaces one of its endpoints and deletes it again, so each starts from the same tables;
+    that it ends with the same tables is checked.
     """
     if not sizes or min(sizes) < 1 or repeats < 1 or endpoints < 1:
         raise ConfigError("a measurement wants at least one service, endpoint and repeat")
@@ -107,7 +107,7 @@ def measure_churn(
             taken: dict[str, list[int]] = {change: [] for change in CHANGES}
             for _ in range(repeats):
                 for change in CHANGES:
-                    taken[change].append(timed(lambda change=change: _run(node, calls[change]), timer))  # type: ignore[misc]
+                    taken[change].append(timed(timer, _run, node, calls[change]))
             assert _shown(node, way) == before, f"{way} left something behind"
             for change in CHANGES:
                 costs.append(_cost(way, size, change, calls[change], timing_of(taken[change])))

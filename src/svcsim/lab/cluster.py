@@ -69,10 +69,10 @@ def example_node(mode: str, *, seed: int = 0) -> Node:
     """
     The node of the bundled example cluster, as a real node in this *mode* of kube-proxy was dumped.
 
-    >>> node = example_node("ipvs")
-    >>> print(node.run("ipvsadm -Ln -t 10.96.5.90:9090 | tail -n 2").stdout, end="")
-      -> 10.244.1.41:9090             Masq    1      0          0         
-      -> 10.244.2.41:9090             Masq    1      0          0         
+    >>> print(example_node("ipvs").run("ipvsadm -Sn -t 10.96.5.90:9090").stdout, end="")
+    -A -t 10.96.5.90:9090 -s rr
+    -a -t 10.96.5.90:9090 -r 10.244.1.41:9090 -m -w 1
+    -a -t 10.96.5.90:9090 -r 10.244.2.41:9090 -m -w 1
     """
     if mode not in MODES:
         raise ConfigError(f"no dump of the mode {mode!r}; there are {' and '.join(MODES)}")

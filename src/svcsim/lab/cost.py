@@ -7,7 +7,7 @@ not a kernel's. Both modes get the same connections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -28,7 +28,8 @@ __all__ = ["POSITIONS", "SIZES", "LookupCost", "LookupReport", "measure_lookup",
 POSITIONS = ("first", "last", "random", "none")
 #: Numbers of services, unless others are asked for.
 SIZES = (10, 100, 1000, 10_000)
-_FIRST_PORT = 1024
+_FIRST_PORT, _PORTS_TRIED = 1024, 50_000
+_LAST_CLUSTER_IP = 0x0A6F_FFFE  # of 10.96.0.0/12
 
 
 @attrs.frozen
@@ -36,8 +37,8 @@ class LookupCost:
     """
     The first packet of a connection to the service at *position* among so many *services*.
 
-    *rules* were asked and *probes* entries of the service table looked at, means over the packets; *time* is one packet's
-    whole way through the node.
+    *rules* were asked and *probes* entries of the service table looked at, means over the packets; *time* is one
+    packet's whole way through the node.
     """
 
     mode: str
@@ -93,8 +94,8 @@ def measure_lookup(
     """
     Measure connections to services in both modes, for each number of services in *sizes*.
 
-    Each repeat times *packets* connections that were never seen before. Before anything is timed, one connection to each
-    position is checked to reach an endpoint of its service. *progress* is told what comes next.
+    Each repeat times *packets* connections that were never seen before. Before that, as many are counted, and checked
+    to reach an endpoint of their service. *progress* is told what comes next.
     """
     if not sizes or min(sizes) < 1 or packets < 1 or repeats < 1 or endpoints < 1:
         raise ConfigError("a measurement wants at least one service, endpoint, packet and repeat")
@@ -114,16 +115,14 @@ def measure_lookup(
     return LookupReport(endpoints, seed, repeats, packets, tuple(costs), fit, _crossing(costs))
 
 
-_PORTS_TRIED = 50_000
-
-
 def _connections(
     portals: Sequence[Portal], position: str, client: int, count: int, seed: int
 ) -> list[tuple[Portal | None, Packet]]:
     """First packets from one pod, each of another connection, with the service that they are for."""
     choice = Streams(seed)["random service"]
-    taken = {(portal.address, portal.port) for portal in portals}
-    nowhere = next(a for a in (format_address(4, 0x0A6F_FF01 + i) for i in range(len(portals) + 1)) if (a, 80) not in taken)
+    taken = {portal.address for portal in portals}
+    candidates = (format_address(4, _LAST_CLUSTER_IP - i) for i in range(len(portals) + 1))
+    nowhere = next(address for address in candidates if address not in taken)
     chosen: list[tuple[Portal | None, Packet]] = []
     for number in range(count):
         portal = {"first": portals[0], "last": portals[-1], "none": None}.get(position)
@@ -151,15 +150,9 @@ def _measure(
         rules += rules_asked(outcome)
     probes = node.ipvs.table.probes - probes
     rest = [packet for _, packet in connections[packets:]]
-    taken = []
-    for burst in _bursts(rest, packets):
-        taken.append(timed(lambda burst=burst: _receive_all(node, burst), timer))  # type: ignore[misc]
+    bursts = [rest[start : start + packets] for start in range(0, len(rest), packets)]
+    taken = [timed(timer, _receive_all, node, burst) for burst in bursts]
     return LookupCost(mode, size, position, rules / packets, probes / packets, timing_of(taken, packets))
-
-
-def _bursts(packets: list[Packet], size: int) -> Iterator[list[Packet]]:
-    for start in range(0, len(packets), size):
-        yield packets[start : start + size]
 
 
 def _receive_all(node: Node, packets: list[Packet]) -> None:

@@ -66,8 +66,8 @@ def _placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEve
     """
     Each event with the hook at which it happened, None between hooks.
 
-    A stage is recorded when it is through, so what it did stands before it. One that stole the packet sent it on through
-    other hooks first, and what stands between its neighbour in the same hook and itself up to those hooks is its own.
+    A stage is recorded when it is through, so what it did stands before it. One that stole the packet sent it on
+    through other hooks first; its own is what stands behind its neighbour in the same hook, up to those others.
     """
     hooks: list[Hook | None] = [None] * len(trace)
     for end, stage in enumerate(trace):

@@ -42,7 +42,7 @@ def plot_cost(report: LookupReport) -> Figure:
     """
     Draw what the first packet of a connection costs against the number of services: left in counts, right in time.
 
-    Both axes are logarithmic, so a cost in proportion to the services is a straight line that climbs one decade a decade.
+    Both axes are logarithmic, so a cost in proportion to the services is a line that climbs one decade a decade.
     The bars at the times reach from the quickest to the slowest repeat.
     """
     figure = _figure(10, 4.2)

@@ -27,18 +27,18 @@ class Timing:
     high: float
 
 
-def timed(call: Callable[[], object], timer: Timer) -> int:
+def timed(timer: Timer, call: Callable[..., object], *args: object) -> int:
     """
-    Nanoseconds that *call* takes.
+    Nanoseconds that *call* takes with *args*.
 
-    The garbage collector is paused meanwhile, as `timeit` does: it walks all rules of a large table at moments that have
-    nothing to do with what is measured.
+    The garbage collector is paused meanwhile, as `timeit` does: it walks all rules of a large table at moments that
+    have nothing to do with what is measured.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
         start = timer()
-        call()
+        call(*args)
         return timer() - start
     finally:
         if was_on:

@@ -2,7 +2,7 @@
 Clusters to measure with: many services, and the texts by which kube-proxy programs them.
 
 Behaviour of: kube-proxy's iptables mode (the full and the partial sync) and the virtual servers of its ipvs mode.
-Chain names, comments and the order of rules are kube-proxy's; health checks, affinity and traffic policies are left out.
+Chain names, comments and the order of rules are kube-proxy's. Affinity and traffic policies are left out.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ _PORTS = (80, 443, 8080, 9090, 5432, 6379)
 _MARK = "0x00004000"
 
 
+def _in_order(endpoints: Iterable[str]) -> tuple[str, ...]:
+    """As kube-proxy sorts them: as text, so 10.0.0.10 comes before 10.0.0.9."""
+    return tuple(sorted(endpoints))
+
+
 @attrs.frozen
 class Portal:
     """
@@ -44,7 +49,7 @@ class Portal:
     proto: str
     address: str
     port: int
-    endpoints: tuple[str, ...] = attrs.field(converter=lambda given: tuple(sorted(given)))
+    endpoints: tuple[str, ...] = attrs.field(converter=_in_order)
     node_port: int = 0
 
     def chain(self, kind: str) -> str:
@@ -73,7 +78,7 @@ def _hash(text: str) -> str:
 
 def make_portals(services: int, endpoints: int = 3, *, seed: int = 0) -> list[Portal]:
     """
-    Make that many TCP services of *endpoints* endpoints each, at cluster IPs drawn at random as an API server draws them.
+    Make that many TCP services of *endpoints* endpoints each, at cluster IPs drawn at random as an API server does.
 
     The first few of a seed are the same however many are made.
 
@@ -170,7 +175,7 @@ _NAT_CHAINS = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK
 
 
 def _jumps(chain: str, *to: tuple[str, str, bool]) -> tuple[str, ...]:
-    """Rules of a built-in chain, each to a chain of kube-proxy's, with its comment, for new connections alone or not."""
+    """Jumps of a built-in chain: each with where it leads, its comment, and whether it is for new connections only."""
     new = "-m conntrack --ctstate NEW "
     return tuple(
         f"-A {chain} {new if only_new else ''}{_comment(comment) + ' ' if comment else ''}-j {target}"

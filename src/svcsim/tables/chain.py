@@ -107,11 +107,14 @@ class Chain:
     ('A', 'X')
     """
 
-    __slots__ = ("end", "entered", "first", "last", "length", "loose", "name", "numbered", "outline",
-                 "reached", "references", "steps")
+    __slots__ = (
+        *("end", "entered", "first", "jump", "last", "length", "loose", "name", "numbered", "outline", "reached"),
+        *("references", "steps"),
+    )
 
     def __init__(self, name: str, policy: Verdict | None = None) -> None:
         self.name = name
+        self.jump: Jump | None = None  # what a rule that jumps here has for target, once there is one
         self.length = 0
         self.entered = 0  # walks that began with the first rule, less what removed rules had ended
         self.steps = 0

@@ -8,7 +8,7 @@ goes no further than the first rule that surely decides - nothing asked, no matc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Checker"]
 
 _LOOP = "Too many levels of symbolic links."
+#: The hooks that a number stands for, bit by bit.
+_HOOKS = [frozenset(hook for hook in Hook if bits & 1 << hook) for bits in range(1 << len(Hook))]
 
 
 @attrs.define(eq=False)
@@ -43,17 +45,21 @@ def _extensions(rule: Rule) -> Iterable[Extension]:
 
 
 def _outline(chain: Chain) -> Outline:
-    leads_to: dict[Chain, None] = {}
-    limited: list[Rule] = []
-    for link in chain:
+    leads_to: dict[Chain, None] | None = None
+    limited: list[Rule] | None = None
+    link, end = chain.first, chain.end
+    while link is not end:
         kind = link.kind
         if kind == JUMP or kind == GOTO:
+            if leads_to is None:
+                leads_to = {}
             leads_to[link.aim] = None
         elif (kind == VERDICT or kind == RETURN) and link.rule.unconditional:
             break
         if link.limited:
-            limited.append(link.rule)
-    return Outline(leads_to, limited)
+            limited = [link.rule] if limited is None else [*limited, link.rule]
+        link = link.next
+    return Outline(leads_to or (), limited or ())
 
 
 class Checker:
@@ -70,11 +76,11 @@ class Checker:
         self.stateful: list[Link] = []
         self.tracking: list[Link] = []
         self._known = False
-        self._fine: set[tuple[type[Extension], int, bool]] = set()
+        self._fine: set[tuple[type[Extension], int, bool, int]] = set()  # class, protocol, inverted, hooks
 
-    def begin(self) -> None:
-        """Note what new rules need from here."""
-        self.stateful, self.tracking = [], []
+    def begin(self, tracking: list[Link]) -> None:
+        """Note what new rules need from here; those in *tracking* are known to need that already."""
+        self.stateful, self.tracking = [], tracking
 
     def forget(self) -> None:
         """Look at everything the next time: a change was undone, or all was replaced."""
@@ -93,7 +99,7 @@ class Checker:
             if extension.tracks:
                 self.tracking.append(link)
             header = rule.header
-            key = (extension.__class__, header.proto, header.not_proto)
+            key = (extension.__class__, header.proto, header.not_proto, 0)
             if key not in self._fine:
                 place = Place(self._table.family, self._table.name, frozenset(), header.proto, header.not_proto)
                 extension.check(place)
@@ -147,18 +153,24 @@ class Checker:
             hooks = chain.reached
             for target in chain.outline.leads_to:
                 target.reached |= hooks
-            self._check_hooks(chain)
+            if chain.outline.limited:
+                self._check_hooks(chain)
 
     def _check_hooks(self, chain: Chain) -> None:
-        limited: list[Rule] = chain.outline.limited
-        if not limited:
-            return
-        hooks = frozenset(hook for hook in Hook if chain.reached & 1 << hook)
+        """Refuse rules of a chain that may not be reached from the hooks from which it is."""
+        limited: Iterable[Rule] = chain.outline.limited
+        hooks = _HOOKS[chain.reached]
         for rule in limited:
             header = rule.header
-            place = Place(self._table.family, self._table.name, hooks, header.proto, header.not_proto)
             for extension in _extensions(rule):
-                extension.check(place)
+                if extension.carefree:
+                    continue
+                key = (extension.__class__, header.proto, header.not_proto, chain.reached)
+                if key in self._fine:
+                    continue
+                extension.check(Place(self._table.family, self._table.name, hooks, header.proto, header.not_proto))
+                if extension.__class__.check is Extension.check:
+                    self._fine.add(key)
 
 
 def _order(starts: list[Chain], above: set[Chain]) -> list[Chain]:

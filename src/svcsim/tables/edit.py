@@ -20,6 +20,7 @@ from svcsim.tables.problems import Refusal
 from svcsim.tables.rule import Jump, Rule
 
 if TYPE_CHECKING:
+    from svcsim.tables.forms import Form
     from svcsim.tables.table import Table
 
 __all__ = ["Edit"]
@@ -49,6 +50,9 @@ class Edit:
         self._fresh: set[Chain] = set()  # made by this edit: nothing about them need be undone
         self._touched: dict[Chain, None] = {}
         self._added: list[Link] = []
+        self._unchecked: list[Link] = []
+        self._forms: dict[Form, Link] = {}  # one rule of each stands for the others in a check
+        self._tracking: list[Link] = []
         self._gone: set[Link] = set()
         self._policies: dict[str, Counters] = {}
         self._chains_saved = False
@@ -71,17 +75,19 @@ class Edit:
         """Have the result checked and put it to work; a refusal undoes the whole edit."""
         if not self.changed:
             return
-        table, checker = self.table, self.table.checker
-        gone = self._gone
-        added = [link for link in self._added if link not in gone] if gone else self._added
+        table, checker, gone = self.table, self.table.checker, self._gone
+        if gone:
+            unchecked = [link for link in self._added if link not in gone]
+        else:
+            unchecked = self._unchecked + list(self._forms.values())
         try:
             if self._replaced:
                 checker.forget()
-            checker.begin()
-            for link in added:
+            checker.begin(self._tracking)
+            for link in unchecked:
                 checker.check_link(link)
             checker.check_reach(self._touched)
-            table.load(added)
+            table.load(unchecked)
         except BaseException:
             self.roll_back()
             raise
@@ -111,6 +117,34 @@ class Edit:
             self._undo.append(lambda: _unappend(held, last))
         held.append(link)
         self.changed = True
+
+    def add(self, form: Form, values: tuple[str, ...], counters: Counters | None = None) -> bool:
+        """Hang a rule of *form* at the end of its chain; False if the line must be read word by word."""
+        chains = self.table.chains
+        held = chains.get(values[0])
+        if held is None:
+            return False
+        link = form.link(values, chains)
+        if link is None:
+            return False
+        if counters is not None:
+            link.packets, link.bytes = counters
+        if held not in self._fresh:
+            self._touch(held)
+            last = held.last
+            self._undo.append(lambda: _unappend(held, last))
+        if form.jump:
+            link.aim.references += 1
+        held.append(link)
+        self._added.append(link)
+        if not form.plain:
+            self._unchecked.append(link)
+        elif form.tracks or form not in self._forms:
+            self._forms[form] = link
+            if form.tracks:
+                self._tracking.append(link)
+        self.changed = True
+        return True
 
     def insert(self, chain: str, number: int, rule: Rule, counters: Counters = (0, 0)) -> None:
         """Hang *rule* in place *number*, counted from 1."""
@@ -193,7 +227,7 @@ class Edit:
         self.changed = True
 
     def _rename(self, chain: Chain, name: str) -> None:
-        chain.name = name
+        chain.name, chain.jump = name, None
         if chain.references:
             for other in self.table.chains.values():
                 for link in other:
@@ -269,6 +303,7 @@ class Edit:
             chain.references += 1
         link = Link.of(rule, chain, counters)
         self._added.append(link)
+        self._unchecked.append(link)
         return link
 
     def _remove(self, chain: Chain, number: int) -> None:

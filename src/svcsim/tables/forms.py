@@ -15,13 +15,12 @@ from typing import Any
 
 import attrs
 
-from svcsim.addr import Prefix
 from svcsim.errors import SvcsimError
-from svcsim.tables.chain import ANYTHING, Chain, Link
+from svcsim.tables.chain import POLICY, RUN, Chain, Link
 from svcsim.tables.extension import Extension, Test
 from svcsim.tables.match import Match
 from svcsim.tables.parser import Parser, Use, keep
-from svcsim.tables.rule import Header, Jump, Rule
+from svcsim.tables.rule import Header, Jump, Rule, destination_test, source_test
 from svcsim.tables.target import Target
 
 __all__ = ["Form", "Forms", "Plan"]
@@ -63,11 +62,15 @@ class _Slot:
 
     def make(self, values: Any) -> Any:
         """The extension with these values."""
-        words = self.use.words.copy()
-        for place, value in zip(self.places, (values,) if isinstance(values, str) else values, strict=True):
-            words[place] = value
-        found = self.parser.read(self.use.plugin, words, self.use.proto)
-        if self.use.plugin.cached:
+        use = self.use
+        words = use.words.copy()
+        if values.__class__ is str:
+            words[self.places[0]] = values
+        else:
+            for place, value in zip(self.places, values, strict=True):
+                words[place] = value
+        found = self.parser.read(use.plugin, words, use.proto)
+        if use.plugin.cached:
             keep(self.known, values, found)
         return found
 
@@ -82,6 +85,8 @@ class Form:
 
     def __init__(self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule) -> None:
         self._parser = parser
+        self._networks = parser.networks
+        self._all_ones = parser.family.all_ones
         self._groups: dict[int, int] = {}
         self.fits = re.compile(self._pattern(line, words, plan, rule.header)).fullmatch
         self.source = next((self._groups[place] for place, side in plan.networks.items() if side == "s"), 0)
@@ -100,6 +105,8 @@ class Form:
         self.tests: tuple[Test, ...] = self.header.tests
         if not self.varying:
             self.tests += tuple(match.matches for match in self.fixed if not match.always)
+        link = Link.of(rule)
+        self.kind, self.verdict = link.kind, link.aim
         self.limited = any(extension.limited for extension in extensions)
         self.tracks = any(extension.tracks for extension in extensions)
         self.plain = all(map(_is_plain, extensions))
@@ -128,57 +135,67 @@ class Form:
         groups = [self._groups[value] for value, (owner, _) in plan.values.items() if owner is use]
         return _Slot(self._parser, use, places, groups)
 
-    def rule(self, values: tuple[str, ...]) -> Rule:
-        """The rule with these values."""
-        source = self._parser.network(values[self.source]) if self.source else None
-        destination = self._parser.network(values[self.destination]) if self.destination else None
+    def rule(self, values: tuple[str, ...], jump: Jump | None) -> Rule:
+        """The rule with these values; *jump* is its target if that is a chain."""
+        source = destination = None
+        if self.source:
+            text = values[self.source]
+            source = self._networks.get(text) or self._parser.network(text)
+        if self.destination:
+            text = values[self.destination]
+            destination = self._networks.get(text) or self._parser.network(text)
         matches = self.fixed
         if self.varying:
-            matches = tuple([_filled(match, values) for match in self.matches])
-        if self.jump:
-            target: Target | Jump | None = self._parser.jump(values[self.jump], self.goto)
-        else:
-            target = self.target and _filled(self.target, values)
+            matches = ()
+            for part in self.matches:
+                if part.__class__ is _Slot:
+                    own = part.pick(values)
+                    part = part.known.get(own) or part.make(own)
+                matches += (part,)
+        target: Target | Jump | None = jump
+        if jump is None:
+            target = self.target
+            if target.__class__ is _Slot:
+                own = target.pick(values)
+                target = target.known.get(own) or target.make(own)
         return Rule(source, destination, self.header, matches, target)
 
     def link(self, values: tuple[str, ...], chains: Mapping[str, Chain]) -> Link | None:
         """The link of the rule with these values, loaded if the form is plain; None if it must be read word by word."""
+        aim, jump = self.verdict, None
+        if self.jump:
+            aim = chains.get(values[self.jump])
+            if aim is None or aim.end.kind == POLICY:
+                return None
+            jump = Jump(aim.name, True) if self.goto else aim.jump
+            if jump is None:
+                jump = aim.jump = Jump(aim.name)
         try:
-            rule = self.rule(values)
+            rule = self.rule(values, jump)
         except SvcsimError:
             return None
         source, destination = rule.source, rule.destination
         if (source is not None and not source.mask) or (destination is not None and not destination.mask):
             return None
-        chain = None
-        if self.jump:
-            chain = chains.get(values[self.jump])
-            if chain is None or chain.builtin:
-                return None
-        link = Link.of(rule, chain)
+        link = Link(rule, self.kind, aim)
         if self.plain:
-            key = rule.key
-            link.key = ANYTHING if key is None else key
-            if self.varying or source is not None or (destination is not None and key is None):
-                tests = rule.header_tests()
+            tests = self.tests
+            if destination is not None:
+                if destination.mask == self._all_ones and not self.header.not_destination:
+                    link.key = destination.value
+                else:
+                    tests = (destination_test(destination, self.header.not_destination), *tests)
+            if source is not None:
+                tests = (source_test(source, self.header.not_source), *tests)
+            if self.varying:
                 for match in rule.matches:
                     if not match.always:
                         tests += (match.matches,)
-                link.tests = tests
-            else:
-                link.tests = self.tests
-            if isinstance(rule.target, Target) and link.aim is None:
-                link.aim = rule.target.apply
+            link.tests = tests
+            if self.kind == RUN:
+                link.aim = rule.target.apply  # type: ignore[union-attr]
             link.limited = self.limited
         return link
-
-
-def _filled(part: Any, values: tuple[str, ...]) -> Any:
-    if part.__class__ is not _Slot:
-        return part
-    own = part.pick(values)
-    found = part.known.get(own)
-    return part.make(own) if found is None else found
 
 
 def _is_plain(extension: Extension) -> bool:
@@ -193,22 +210,14 @@ class Forms:
 
     def __init__(self) -> None:
         self.known: list[Form] = []
-        self._last: Form | None = None
 
-    def find(self, line: str) -> tuple[Form, tuple[str, ...]] | None:
-        """The form of *line* and the values in it, the chain's name first; tried first is what came next last time."""
-        last = self._last
-        if last is not None:
-            found = last.after.fits(line)
-            if found is not None:
-                self._last = last.after
-                return last.after, found.groups()
+    def find(self, line: str, last: Form | None) -> tuple[Form, tuple[str, ...]] | None:
+        """The form of *line* and the values in it, the chain's name first; *last* is the form of the line before."""
         for form in self.known:
             found = form.fits(line)
             if found is not None:
                 if last is not None:
                     last.after = form
-                self._last = form
                 return form, found.groups()
         return None
 
@@ -220,5 +229,6 @@ class Forms:
             return
         form = Form(parser, line, words, plan, uses, rule)
         found = form.fits(line)
-        if found is not None and form.rule(found.groups()) == rule:
+        jump = rule.target if isinstance(rule.target, Jump) else None
+        if found is not None and form.rule(found.groups(), jump) == rule:
             self.known.append(form)

@@ -100,7 +100,7 @@ def _heads(style: Style) -> str:
         text += f"{'pkts':>8} {'bytes':>10} " if style.exact else f"{'pkts':>5} {'bytes':>5} "
     text += f"{'target':<9}  prot opt"
     if style.verbose:
-        text += f" {'in':<6} {'out':<6}"
+        text += f" {'in':<6} {'out':<6} "
     return f"{text} {'source':<19}  {'destination':<19} "
 
 

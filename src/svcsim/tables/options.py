@@ -43,6 +43,11 @@ def c_integer(text: str, low: int = 0, high: int = ALL_BITS) -> int | None:
         value = int(digits, 16) if digits[:2] in ("0x", "0X") else int(digits, 8 if digits[0] == "0" else 10)
     return value if low <= value <= high else None
 
+# Nearly all networks are written so; nothing but decimal numbers without zeros before them.
+_PLAIN_NETWORK = re.compile(r"([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)(?:/([0-9]+))?").fullmatch
+_OCTETS = {str(octet): octet for octet in range(256)}
+_MASKS = {str(length): Prefix.mask_of(Family.IPV4, length) for length in range(33)}
+
 
 @attrs.frozen
 class Option:
@@ -223,6 +228,13 @@ def read_network(text: str, family: Family) -> Prefix:
     >>> str(read_network("10.1/16", Family.IPV4)), str(read_network("10.1.2.3/255.0.255.0", Family.IPV4))
     ('10.1.0.0/16', '10.0.2.0/255.0.255.0')
     """
+    found = _PLAIN_NETWORK(text) if family is Family.IPV4 else None
+    if found is not None:
+        a, b, c, d, length = found.groups()
+        mask = _MASKS.get(length or "32")
+        if mask is not None and a in _OCTETS and b in _OCTETS and c in _OCTETS and d in _OCTETS:
+            value = _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]
+            return Prefix(family, value & mask, mask)
     host, slash, bits = text.rpartition("/")
     if not slash:
         host, bits = text, str(family.bits)

@@ -16,7 +16,6 @@ from svcsim.tables.extension import Extension
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, read_network
 from svcsim.tables.problems import UsageError
-from svcsim.tables.rule import Jump
 from svcsim.tables.target import TARGETS, Target
 
 __all__ = ["Parser", "Use", "keep"]
@@ -60,9 +59,9 @@ class Parser:
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._networks: dict[str, Prefix] = {}
+        #: Networks by their text.
+        self.networks: dict[str, Prefix] = {}
         self._extensions: dict[tuple[Any, ...], Extension] = {}
-        self._jumps: dict[tuple[str, bool], Jump] = {}
 
     def match(self, name: str) -> type[Match]:
         """The match called *name*; the tool's complaint if there is none."""
@@ -93,19 +92,11 @@ class Parser:
 
     def network(self, text: str) -> Prefix:
         """The network written as *text*."""
-        network = self._networks.get(text)
+        network = self.networks.get(text)
         if network is None:
             network = read_network(text, self.family)
-            keep(self._networks, text, network)
+            keep(self.networks, text, network)
         return network
-
-    def jump(self, chain: str, goto: bool) -> Jump:
-        """A jump to *chain*."""
-        jump = self._jumps.get((chain, goto))
-        if jump is None:
-            jump = Jump(chain, goto)
-            keep(self._jumps, (chain, goto), jump)
-        return jump
 
     def extension(self, use: Use) -> Extension:
         """The match or target that *use* stands for."""

@@ -29,6 +29,8 @@ _OPTIONAL_CHAIN = frozenset("LSFZX")
 _NUMBERED = frozenset("DIRLSZ")
 _VERBS = frozenset("ACDIRLSFZNXPE")
 _INVERTIBLE = frozenset("sdpiof")
+#: What a line may consist of that others can be like.
+_FORMED = frozenset("Asdpiojgfm")
 #: Chains through which no packet has the one or the other device.
 _NO_OUTPUT, _NO_INPUT = ("PREROUTING", "INPUT"), ("POSTROUTING", "OUTPUT")
 #: IPv6 extension headers: as protocols they are never found behind the chain of headers.
@@ -48,13 +50,15 @@ def read_command(
     >>> command.verb, command.chain, [str(rule) for rule in command.rules]
     ('A', 'INPUT', ['-s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j ACCEPT'])
     """
-    return Reading(parser, words, chains, table, restoring).read()
+    return Reading(parser, words, chains, table, restoring=restoring).read()
 
 
 class Reading:
     """One line being read; *plan* and *uses* are what a form can be learned from afterwards."""
 
-    def __init__(self, parser: Parser, words: list[str], chains: Container[str], table: str, restoring: bool) -> None:
+    def __init__(
+        self, parser: Parser, words: list[str], chains: Container[str], table: str, *, restoring: bool = False
+    ) -> None:
         self.parser, self.words, self.chains, self.restoring = parser, words, chains, restoring
         self.family = parser.family
         self.command = Command(table=table)
@@ -215,6 +219,8 @@ class Reading:
         command = self.command
         if self.inverted and letter not in _INVERTIBLE:
             raise UsageError(f"unexpected ! flag before -{letter}")
+        if letter not in _FORMED:
+            self.plan.plain = False
         if letter in _VERBS:
             self._verb(letter, value)
         elif letter in "sdpiojgf":
@@ -225,8 +231,6 @@ class Reading:
             if self.restoring:
                 raise UsageError("The -t option cannot be used in iptables-restore.", spaced=True)
             command.table = value or ""
-        elif letter != "m" and self._is_other(letter):
-            pass
         elif letter == "v":
             command.verbose += 1
             command.given.add("v")
@@ -397,7 +401,7 @@ class Reading:
                 if self.goto:
                     raise UsageError(f"goto '{self.jump}' is not a chain")
                 self.parser.target(self.jump)
-            target = self.parser.jump(self.jump, self.goto)
+            target = Jump(self.jump, self.goto)
         header = Header(
             self.texts.get("i", ""),
             self.texts.get("o", ""),

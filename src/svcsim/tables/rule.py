@@ -17,7 +17,7 @@ from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_name
 from svcsim.tables.target import Target
 
-__all__ = ["Header", "Jump", "Rule"]
+__all__ = ["Header", "Jump", "Rule", "destination_test", "source_test"]
 
 
 @attrs.frozen
@@ -154,25 +154,38 @@ class Rule:
         header = self.header
         tests = header.tests
         if self.destination is not None and self.key is None:
-            tests = (_destination_test(self.destination, header.not_destination), *tests)
+            tests = (destination_test(self.destination, header.not_destination), *tests)
         if self.source is not None:
-            tests = (_source_test(self.source, header.not_source), *tests)
+            tests = (source_test(self.source, header.not_source), *tests)
         return tests
 
-    def emit(self, counters: str = "") -> str:
-        """Its text as iptables-save prints it; *counters* stands before the target."""
+    def emit(self, counters: str = "", texts: dict[int, str] | None = None) -> str:
+        """
+        Its text as iptables-save prints it; *counters* stands before the target.
+
+        *texts* keeps those of matches and targets by identity, for somebody who prints many rules that share them.
+        """
+        texts = {} if texts is None else texts
         header = self.header
-        text = ""
-        if self.source is not None:
-            text = f"{'! ' if header.not_source else ''}-s {_network(self.source)} "
+        text = header.text
         if self.destination is not None:
-            text += f"{'! ' if header.not_destination else ''}-d {_network(self.destination)} "
-        text += header.text
+            text = f"{'! ' if header.not_destination else ''}-d {_network(self.destination)} {text}"
+        if self.source is not None:
+            text = f"{'! ' if header.not_source else ''}-s {_network(self.source)} {text}"
         for match in self.matches:
-            text += f"{match} "
+            own = texts.get(id(match))
+            if own is None:
+                own = texts[id(match)] = f"{match} "
+            text += own
         if counters:
             text += f"{counters} "
-        return text[:-1] if self.target is None else f"{text}{self.target}"
+        target = self.target
+        if target is None:
+            return text[:-1]
+        own = texts.get(id(target))
+        if own is None:
+            own = texts[id(target)] = str(target)
+        return text + own
 
     def __str__(self) -> str:
         return self.emit()
@@ -185,7 +198,8 @@ def _network(prefix: Prefix) -> str:
     return str(prefix)
 
 
-def _source_test(prefix: Prefix, inverted: bool) -> Test:
+def source_test(prefix: Prefix, inverted: bool) -> Test:
+    """Ask whether the source is in *prefix*."""
     value, mask = prefix.value, prefix.mask
     if inverted:
         return lambda skb, state: skb.src & mask != value
@@ -194,7 +208,8 @@ def _source_test(prefix: Prefix, inverted: bool) -> Test:
     return lambda skb, state: skb.src & mask == value
 
 
-def _destination_test(prefix: Prefix, inverted: bool) -> Test:
+def destination_test(prefix: Prefix, inverted: bool) -> Test:
+    """Ask whether the destination is in *prefix*."""
     value, mask = prefix.value, prefix.mask
     if inverted:
         return lambda skb, state: skb.dst & mask != value

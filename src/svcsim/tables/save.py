@@ -8,15 +8,17 @@ at its COMMIT or not at all, and one that was committed stays although a later o
 from __future__ import annotations
 
 import gc
+import re
 from typing import TYPE_CHECKING
 
 from svcsim.clock import SECOND
 from svcsim.errors import ConfigError, ExistsError, MissingError, RulesetError, UnsupportedError
 from svcsim.tables.edit import Edit
 from svcsim.tables.execute import execute
-from svcsim.tables.grammar import is_plain, split_line, split_plain, word_columns
+from svcsim.tables.forms import Form
+from svcsim.tables.grammar import split_line, word_columns
 from svcsim.tables.problems import UsageError
-from svcsim.tables.reader import read_command
+from svcsim.tables.reader import Reading
 
 if TYPE_CHECKING:
     from svcsim.tables.table import Ruleset, Table
@@ -25,6 +27,7 @@ __all__ = ["RestoreError", "restore", "save"]
 
 _NAME_LENGTH = 29
 _VERSION = "1.8.9"
+_COUNTED = re.compile(r"\[([0-9]{1,19}):([0-9]{1,19})\] ?").match
 
 
 class RestoreError(RulesetError):
@@ -74,17 +77,24 @@ class _Restore:
 
     def run(self, text: str) -> str:
         """Read line by line; whatever goes wrong undoes the table that is being read."""
-        split = split_plain if is_plain(text) else split_line
-        number, line = 0, ""
+        number, line, form = 0, "", None
         try:
             for number, line in enumerate(text.split("\n"), 1):
-                if line[:3] == "-A " and self.edit is not None:
-                    words = split(line)
-                    rule = self.parser.rule(words, self.edit.table.chains, self.edit.table.name)
-                    if rule is not None:
-                        self.edit.append(words[1], rule)
+                edit = self.edit
+                if edit is not None:
+                    # What came after a line of this form the last time is what comes now, as a rule.
+                    found = form.after.fits(line) if form is not None else None
+                    if found is not None and form is not None and edit.add(form.after, found.groups()):
+                        form = form.after
                         continue
+                    if line[:1] in ("-", "["):
+                        formed = self._formed(edit, line, form)
+                        if formed is not None:
+                            form = formed
+                            continue
                 if line and line[0] != "#":
+                    if line[0] == "*":
+                        form = None
                     self._line(line, number, text)
             if self.edit is not None:
                 number, line = text.count("\n") + 1, ""
@@ -101,6 +111,20 @@ class _Restore:
             message = error.message if isinstance(error, UsageError) else str(error)
             raise RestoreError(message, number, column=column, text=line, cause=error) from error
         return "".join(self.printed)
+
+    @staticmethod
+    def _counted(line: str) -> tuple[tuple[int, int], str]:
+        """The counters before a rule, and the rest of the line."""
+        found = _COUNTED(line)
+        return ((0, 0), line) if found is None else ((int(found[1]), int(found[2])), line[found.end() :])
+
+    def _formed(self, edit: Edit, line: str, last: Form | None) -> Form | None:
+        """Read a rule by the form of its line, and return that; None if it has no form that is known."""
+        counters, rest = self._counted(line)
+        found = edit.table.forms.find(rest, last)
+        if found is None or not edit.add(*found, counters if self.counters else None):
+            return None
+        return found[0]
 
     def _abandon(self) -> None:
         if self.edit is not None:
@@ -192,17 +216,16 @@ class _Restore:
                 raise UsageError(f"Bad line {number}: need :")
             if self.counters:
                 given = ["--set-counters", packets, size]
-        words = given + split_line(rest)
-        rule = None
-        if not given or words[3:4] == ["-A"]:
-            rule = self.parser.rule(words[len(given) :], edit.table.chains, edit.table.name)
-            counts_read = _counters(f"[{given[1]}:{given[2]}]") if given else (0, 0)
-            if rule is not None and words[len(given)] == "-A" and counts_read is not None:
-                edit.append(words[len(given) + 1], rule, counts_read)
-                return
-        command = read_command(self.parser, words, edit.table.chains, edit.table.name, restoring=True)
-        if not command.other_family:
-            self.printed.append(execute(command, edit))
+        reading = Reading(
+            self.parser, given + split_line(rest), edit.table.chains, edit.table.name, restoring=True
+        )
+        command = reading.read()
+        if command.other_family:
+            return
+        self.printed.append(execute(command, edit))
+        if command.verb == "A" and not given and len(command.rules) == 1:
+            forms, words = edit.table.forms, reading.words
+            forms.learn(self.parser, rest.strip(), words, reading.plan, reading.uses, command.rules[0])
 
 
 def _counters(text: str) -> tuple[int, int] | None:
@@ -230,10 +253,14 @@ def _table_lines(table: Table, counters: bool) -> list[str]:
         end = chain.end
         counts = f"[{end.packets}:{end.bytes}]" if chain.builtin else "[0:0]"
         lines.append(f":{chain.name} {end.aim.name if chain.builtin else '-'} {counts}\n")
-    for chain, link in table.rules():
-        counts = f"[{link.packets}:{link.bytes}] " if counters else ""
-        text = link.rule.emit()
-        lines.append(f"{counts}-A {chain.name} {text}\n" if text else f"{counts}-A {chain.name}\n")
+    texts: dict[int, str] = {}  # of matches and targets, which rules share
+    for chain in table.listed():
+        begin = f"-A {chain.name} "
+        for link in chain:
+            if counters:
+                begin = f"[{link.packets}:{link.bytes}] -A {chain.name} "
+            text = link.rule.emit(texts=texts)
+            lines.append(f"{begin}{text}\n" if text else f"{begin[:-1]}\n")
     return lines
 
 

@@ -19,6 +19,7 @@ from svcsim.tables.chain import GOTO, JUMP, Chain, Link
 from svcsim.tables.check import Checker
 from svcsim.tables.edit import Edit
 from svcsim.tables.extension import Loader
+from svcsim.tables.forms import Forms
 from svcsim.tables.parser import Parser
 from svcsim.tables.save import restore, save
 from svcsim.tables.walk import walk
@@ -68,6 +69,7 @@ class Table:
         self.chains: dict[str, Chain] = {}
         self.bases: list[Any] = []
         self.checker = Checker(self)
+        self.forms = Forms()
         self._loader = loader
         self._changed = changed
         self._stateful: dict[Link, None] = {}

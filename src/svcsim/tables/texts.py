@@ -29,7 +29,7 @@ def quote(text: str) -> str:
     """
     if _BARE.fullmatch(text):
         return text
-    return '"' + _ESCAPED.sub(r"\\\1", text) + '"'
+    return '"' + (_ESCAPED.sub(r"\\\1", text) if _ESCAPED.search(text) else text) + '"'
 
 
 def range_text(ends: tuple[int, int], sign: str = ":") -> str:

@@ -1,7 +1,7 @@
 """
-`ip route` and `ip rule`.
+`ip route`.
 
-Behaviour of: iproute2 6.1.
+Behaviour of: iproute2 6.1. Several next hops, types of service and the options of a route's transport are refused.
 """
 
 from __future__ import annotations
@@ -10,259 +10,371 @@ from typing import TYPE_CHECKING
 
 from svcsim.addr import Family, Prefix, format_address, parse_address
 from svcsim.errors import ConfigError, MissingError, UnsupportedError
-from svcsim.route import DEFAULT, LOCAL, MAIN, Route, RouteEntry, RouteKind, RouteRule, Routing
+from svcsim.route import DEFAULT, LOCAL, MAIN, Route, RouteEntry, RouteKind, Routing
 from svcsim.tools.command import Completed
-from svcsim.tools.ip_words import Words, prefix_of
+from svcsim.tools.ip_words import Words, address_of, number_of, prefix_of
 
 if TYPE_CHECKING:
     from svcsim.node import Node
 
-__all__ = ["get_route", "route", "rule"]
+__all__ = ["KINDS", "get_route", "route", "table_name", "table_number"]
 
-_TABLES = {"local": LOCAL, "main": MAIN, "default": DEFAULT, "all": 0}
-_TABLE_NAMES = {LOCAL: "local", MAIN: "main", DEFAULT: "default"}
-_KINDS = {kind.value: kind for kind in RouteKind if kind is not RouteKind.NONE}
-_VALUED = {
-    "dev", "via", "src", "table", "metric", "scope", "proto", "protocol", "mtu", "preference", "priority", "type",
-}  # fmt: skip
-_NOT_MODELLED = {"tos", "nexthop", "encap", "mpath", "realm", "window", "rtt", "nhid"}
+_TABLES = {"local": LOCAL, "main": MAIN, "default": DEFAULT}
+_TABLE_NAMES = {number: name for name, number in _TABLES.items()}
+_ALL_TABLES = 0
+#: The types of route by their names.
+KINDS = {kind.value: kind for kind in RouteKind if kind is not RouteKind.NONE}
+_WITHOUT_DEVICE = (RouteKind.BLACKHOLE, RouteKind.UNREACHABLE, RouteKind.PROHIBIT, RouteKind.THROW)
+_VALUED = frozenset({"dev", "oif", "via", "src", "table", "metric", "preference", "priority", "scope", "proto", "mtu"})
+_REFUSED = frozenset(
+    "advmss as congctl cwnd encap expires fastopen_no_cookie features hoplimit initcwnd initrwnd nexthop nhid pref "
+    "quickack realms reordering rto_min rtt rttvar ssthresh tos dsfield ttl-propagate vrf weight window".split()
+)
+_SCOPES = frozenset({"global", "link", "host"})
+_PROTOCOLS = frozenset({"kernel", "boot", "static", "ra", "dhcp", "bird", "zebra", "bgp", "ospf", "redirect"})
+#: What `ip route get` says where there is no way.
 _ERRORS = {
-    RouteKind.NONE: ("Network is unreachable", 2),
-    RouteKind.UNREACHABLE: ("No route to host", 2),
-    RouteKind.PROHIBIT: ("Permission denied", 2),
-    RouteKind.BLACKHOLE: ("Invalid argument", 2),
+    RouteKind.NONE: "Network is unreachable",
+    RouteKind.UNREACHABLE: "No route to host",
+    RouteKind.PROHIBIT: "Permission denied",
+    RouteKind.BLACKHOLE: "Invalid argument",
 }
 
 
-def _table(text: str) -> int:
+def table_number(text: str, *, what: str = '"table" value is invalid') -> int:
+    """The number of a routing table, which may be named."""
     if text in _TABLES:
         return _TABLES[text]
-    if not (text.isdigit() and 0 < int(text) < 1 << 32):
-        raise ConfigError(f'Error: argument "{text}" is wrong: "table" value is invalid', exit_code=255)
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 1 << 32):
+        raise ConfigError(f'Error: argument "{text}" is wrong: {what}\n', exit_code=255)
     return int(text)
 
 
-def _number(option: str, text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise ConfigError(f'Error: argument "{text}" is wrong: "{option}" value is invalid', exit_code=255) from None
+def table_name(number: int) -> str:
+    """The name of a routing table, or its number."""
+    return _TABLE_NAMES.get(number, str(number))
 
 
 def route(node: Node, words: Words, family: Family | None) -> Completed:
-    """``ip route {add|append|change|replace|del|show|flush} ...``."""
-    verb = words.verb(("add", "append", "change", "replace", "delete", "show", "list", "flush"), default="show")
-    kind = RouteKind.UNICAST
-    if words.peek() in _KINDS:
-        kind = _KINDS[words.take()]
+    """``ip route {add|append|change|replace|del|show|flush} [TYPE] PREFIX [via A] [dev D] [src A] [table T] ...``."""
+    verbs = ("list", "show", "lst", "add", "append", "change", "chg", "replace", "delete", "get", "flush")
+    verb = words.verb("route", verbs, default="show")
+    if verb in ("list", "show", "lst"):
+        return _show(node, words, family)
+    if verb == "flush":
+        return _flush(node, words, family)
+    if not words:
+        return Completed(255, "", "Usage: ip route { list | flush } SELECTOR\n")
+    kind = KINDS.get(words.peek(), RouteKind.UNICAST)
+    named = words.peek() in KINDS
+    if named:
+        words.take()
     if words.peek() == "to":
         words.take()
-    unknown = words.first_of(_NOT_MODELLED)
-    if unknown:
-        raise UnsupportedError(f"ip route {unknown}", instead="known: dev via src table metric scope proto mtu")
-    given = words.options(_VALUED, positional="to", flags={"onlink"})
-    gateway = parse_address(given["via"]) if "via" in given else None
-    if family is None:
-        family = gateway.family if gateway else None
-    table = _table(given.get("table", "local" if kind in (RouteKind.LOCAL, RouteKind.BROADCAST) else "main"))
-    if verb in ("show", "list"):
-        return _show(node, given, family, table, filtered="table" in given)
-    if verb == "flush":
-        routing = node.routes[family or Family.IPV4]
-        for entry in list(routing.entries(table)):
-            if _selected(entry, given, family):
-                routing.delete(entry.prefix, table, device=entry.device, gateway=entry.gateway)
-        return Completed()
+    given = words.options(_VALUED | {"protocol"}, positional="to", flags={"onlink"}, refused=_REFUSED, command="route")
     if "to" not in given:
         raise ConfigError('Command line is not complete. Try option "help"', exit_code=255)
+    if "protocol" in given:
+        given["proto"] = given.pop("protocol")
+    if "oif" in given:
+        given["dev"] = given.pop("oif")
+    if family is None and "via" in given:
+        family = address_of(given["via"], None).family
     prefix = prefix_of(given["to"], family)
-    if verb != "delete" and prefix.length is not None:
-        host = given["to"].partition("/")[0]
-        if host not in ("default", "any", "all") and parse_address(host).value & ~prefix.mask:
-            raise ConfigError("Error: Invalid prefix for given prefix length.", exit_code=2)
+    gateway = address_of(given["via"], prefix.family).value if "via" in given else 0
+    in_local = kind in (RouteKind.LOCAL, RouteKind.BROADCAST)
+    table = table_number(given.get("table", "local" if in_local else "main"))
     routing = node.routes[prefix.family]
     if verb == "delete":
-        routing.delete(prefix, table, device=given.get("dev", ""), gateway=gateway.value if gateway else 0)
-        return Completed()
-    entry = _entry(routing, prefix, kind, given, gateway.value if gateway else 0)
-    routing.add(entry, table, replace=verb in ("replace", "change"))
+        return _delete(routing, table, prefix, kind if named else None, gateway, given)
+    host = given["to"].partition("/")[0]
+    if prefix.length and parse_address(host).value & ~prefix.mask & prefix.family.all_ones:
+        raise ConfigError("Error: Invalid prefix for given prefix length.", exit_code=2)
+    entry = _entry(routing, prefix, kind, given, gateway)
+    if verb in ("change", "chg") and _same(routing, entry, table) is None:
+        raise MissingError("RTNETLINK answers: No such file or directory", exit_code=2)
+    if verb == "append" and _same(routing, entry, table) is not None:
+        raise UnsupportedError("a second route to the same network", instead="give it another metric")
+    routing.add(entry, table, replace=verb in ("replace", "change", "chg"))
     return Completed()
 
 
+def _same(routing: Routing, entry: RouteEntry, table: int) -> RouteEntry | None:
+    """The route that *entry* would stand beside."""
+    metric = entry.metric or (1024 if routing.family is Family.IPV6 else 0)
+    return next((e for e in routing.entries(table) if (e.prefix, e.metric) == (entry.prefix, metric)), None)
+
+
 def _entry(routing: Routing, prefix: Prefix, kind: RouteKind, given: dict[str, str], gateway: int) -> RouteEntry:
-    device = given.get("dev", "")
+    family, device = prefix.family, given.get("dev", "")
     if device and device not in routing.devices:
         raise MissingError(f'Cannot find device "{device}"')
-    if kind is RouteKind.UNICAST and not device:
-        if not gateway:
-            raise ConfigError("RTNETLINK answers: No such device", exit_code=2)
-        hop = routing.lookup(gateway)
-        if hop.kind is not RouteKind.UNICAST or hop.gateway:
-            raise ConfigError("Error: Nexthop has invalid gateway.", exit_code=2)
-        device = hop.device
-    if device and not routing.devices[device].up and kind is RouteKind.UNICAST:
+    if kind in _WITHOUT_DEVICE:
+        if device or gateway:
+            message = "Error: Gateway, device and multipath can not be specified for this route type."
+            raise ConfigError(message, exit_code=2)
+    elif gateway and kind is RouteKind.UNICAST and "onlink" not in given:
+        device = _way_to(routing, gateway, device)
+    if kind not in _WITHOUT_DEVICE and not device:
+        raise ConfigError("RTNETLINK answers: No such device", exit_code=2)
+    if device and not routing.devices[device].up and kind is not RouteKind.LOCAL:
         raise ConfigError("Error: Device for nexthop is not up.", exit_code=2)
-    source = parse_address(given["src"]).value if "src" in given else 0
+    source = address_of(given["src"], family).value if "src" in given else 0
     if source and not routing.is_local(source):
-        raise ConfigError("Error: Invalid prefsrc address.", exit_code=2)
-    default_scope = "global" if gateway or kind is not RouteKind.UNICAST else "link"
-    if kind is RouteKind.LOCAL:
-        default_scope = "host"
-    metric = _number("metric", given.get("metric", given.get("preference", given.get("priority", "0"))))
-    return RouteEntry(
-        prefix,
-        kind,
-        device,
-        gateway,
-        source,
-        metric,
-        given.get("scope", default_scope),
-        given.get("proto", given.get("protocol", "boot")),
-        _number("mtu", given.get("mtu", "0")),
-    )
+        name = "prefsrc" if family is Family.IPV4 else "source"
+        raise ConfigError(f"Error: Invalid {name} address.", exit_code=2)
+    scope = given.get("scope")
+    if scope is None:
+        scope = "host" if kind is RouteKind.LOCAL else "global" if gateway or kind in _WITHOUT_DEVICE else "link"
+    protocol = given.get("proto", "boot")
+    if scope not in _SCOPES:
+        raise ConfigError(f'Error: argument "{scope}" is wrong: "scope" value is invalid\n', exit_code=255)
+    if protocol not in _PROTOCOLS and not (protocol.isascii() and protocol.isdigit()):
+        raise ConfigError(f'Error: argument "{protocol}" is wrong: "protocol" value is invalid\n', exit_code=255)
+    mtu = number_of("mtu", given.get("mtu", "0"))
+    return RouteEntry(prefix, kind, device, gateway, source, _metric(given), scope, protocol, mtu)
 
 
-def _selected(entry: RouteEntry, given: dict[str, str], family: Family | None) -> bool:
-    if "dev" in given and entry.device != given["dev"]:
-        return False
-    if given.get("proto", entry.protocol) != entry.protocol:
-        return False
-    return "to" not in given or entry.prefix == prefix_of(given["to"], family, default_family=entry.prefix.family)
+def _metric(given: dict[str, str]) -> int:
+    for word in ("metric", "preference", "priority"):
+        if word in given:
+            return number_of("metric", given[word])
+    return 0
 
 
-def _show(node: Node, given: dict[str, str], family: Family | None, table: int, *, filtered: bool) -> Completed:
-    routing = node.routes[family or Family.IPV4]
-    if table not in routing.tables:
-        return Completed(2, "", f"Error: ipv{int(routing.family)}: FIB table does not exist.\nDump terminated\n")
-    lines = [_line(routing, e, "dev" in given) for e in routing.entries(table) if _selected(e, given, family)]
-    return Completed(0, "".join(line + " \n" for line in lines))
+def _way_to(routing: Routing, gateway: int, device: str) -> str:
+    """The device by which a gateway is reached without another gateway."""
+    if device and not routing.devices[device].up:
+        raise ConfigError("Error: Device for nexthop is not up.", exit_code=2)
+    hop = routing.lookup(gateway)
+    found = routing.holder(gateway) if hop.is_local else hop.device
+    on_link = hop.is_local or (hop.kind is RouteKind.UNICAST and not hop.gateway)
+    if not on_link or (device and found != device):
+        six = routing.family is Family.IPV6
+        message = "RTNETLINK answers: No route to host" if six else "Error: Nexthop has invalid gateway."
+        raise ConfigError(message, exit_code=2)
+    return found
 
 
-def _line(routing: Routing, entry: RouteEntry, without_device: bool) -> str:
-    family = routing.family
+def _delete(
+    routing: Routing, table: int, prefix: Prefix, kind: RouteKind | None, gateway: int, given: dict[str, str]
+) -> Completed:
+    """Delete the first route that is all that is said of it."""
+    source = address_of(given["src"], prefix.family).value if "src" in given else 0
+    metric = _metric(given)
+    for entry in _sorted(routing, table):
+        if (
+            entry.prefix == prefix
+            and kind in (None, entry.kind)
+            and gateway in (0, entry.gateway)
+            and source in (0, entry.source)
+            and metric in (0, entry.metric)
+            and given.get("dev", entry.device) == entry.device
+            and given.get("proto", entry.protocol) == entry.protocol
+            and given.get("scope", entry.scope) == entry.scope
+        ):
+            routing.tables[table].remove(entry)
+            routing.changed()
+            return Completed()
+    raise MissingError("RTNETLINK answers: No such process", exit_code=2)
+
+
+def _sorted(routing: Routing, table: int) -> list[RouteEntry]:
+    """
+    The routes of a table that can be used, in the order in which the kernel lists them.
+
+    IPv4 by network and then the longer prefix first, IPv6 every network behind those within it.
+    """
+
+    def order(entry: RouteEntry) -> tuple[int, int]:
+        prefix = entry.prefix
+        length = prefix.length or 0
+        if routing.family is Family.IPV4:
+            return prefix.value, -length
+        return prefix.value | ~prefix.mask & routing.family.all_ones, -length
+
+    def usable(entry: RouteEntry) -> bool:
+        device = routing.devices.get(entry.device)
+        return not entry.device or entry.kind is RouteKind.LOCAL or (device is not None and device.up)
+
+    return sorted(filter(usable, routing.entries(table)), key=order)
+
+
+class _Selector:
+    """Which routes a ``show`` or ``flush`` is about."""
+
+    def __init__(self, words: Words, family: Family | None, command: str) -> None:
+        valued = {"dev", "oif", "via", "src", "table", "proto", "protocol", "scope", "type", "root", "match", "exact"}
+        given = words.options(valued | {"to"}, positional="to", refused=_REFUSED | {"cloned"}, command=command)
+        for alias, word in (("oif", "dev"), ("protocol", "proto")):
+            if alias in given:
+                given[word] = given.pop(alias)
+        self.given = given
+        via = address_of(given["via"], family) if "via" in given else None
+        if family is None and via is not None:
+            family = via.family
+        networks = {word: prefix_of(given[word], family) for word in ("to", "exact", "root", "match") if word in given}
+        self.exact = networks.get("to", networks.get("exact"))
+        self.root, self.match = networks.get("root"), networks.get("match")
+        self.via = via.value if via is not None else 0
+        kind = given.get("type")
+        if kind is not None and kind not in KINDS:
+            raise ConfigError(f'Error: argument "{kind}" is wrong: node type value is invalid\n', exit_code=255)
+        self.kind = KINDS[kind] if kind is not None else None
+        self.family = family or next((network.family for network in networks.values()), None)
+        text = given.get("table", "local" if self.kind in (RouteKind.LOCAL, RouteKind.BROADCAST) else "main")
+        self.table = _ALL_TABLES if text == "all" else table_number(text, what="table id value is invalid")
+
+    def has(self, entry: RouteEntry) -> bool:
+        """Whether it is about *entry*."""
+        prefix, given = entry.prefix, self.given
+        return (
+            (self.exact is None or prefix == self.exact)
+            and (self.root is None or (prefix.value in self.root and prefix.mask >= self.root.mask))
+            and (
+                self.match is None or (self.match.value in prefix and (prefix.length or 0) <= (self.match.length or 0))
+            )
+            and self.kind in (None, entry.kind)
+            and self.via in (0, entry.gateway)
+            and given.get("dev", entry.device) == entry.device
+            and given.get("proto", entry.protocol) == entry.protocol
+            and given.get("scope", entry.scope) == entry.scope
+            and ("src" not in given or given["src"] == format_address(prefix.family, entry.source))
+        )
+
+
+def _no_table(routing: Routing, verb: str) -> Completed:
+    return Completed(2, "", f"Error: ipv{int(routing.family)}: FIB table does not exist.\n{verb} terminated\n")
+
+
+def _show(node: Node, words: Words, family: Family | None) -> Completed:
+    chosen = _Selector(words, family, "route show")
+    families = [chosen.family or Family.IPV4] if chosen.family or chosen.table else list(Family)
+    out = []
+    for each in families:
+        routing = node.routes[each]
+        if chosen.table and chosen.table not in routing.tables:
+            return _no_table(routing, "Dump")
+        tables = [chosen.table] if chosen.table else [MAIN, *sorted(t for t in routing.tables if t != MAIN)]
+        for table in tables:
+            entries = [entry for entry in _sorted(routing, table) if chosen.has(entry)]
+            shown = table if not chosen.table and table != MAIN else 0
+            out += [_line(each, entry, chosen.given, shown) + "\n" for entry in entries]
+    return Completed(0, "".join(out))
+
+
+def _flush(node: Node, words: Words, family: Family | None) -> Completed:
+    if not words:
+        raise ConfigError('"ip route flush" requires arguments.')
+    if words.peek() == "cache":
+        return Completed()  # the kernel has none to flush either
+    chosen = _Selector(words, family, "route flush")
+    routing = node.routes[chosen.family or Family.IPV4]
+    if chosen.table and chosen.table not in routing.tables:
+        return _no_table(routing, "Flush")
+    for number in [chosen.table] if chosen.table else list(routing.tables):
+        for entry in list(filter(chosen.has, routing.entries(number))):
+            routing.tables[number].remove(entry)
+    routing.changed()
+    return Completed()
+
+
+def _line(family: Family, entry: RouteEntry, hidden: dict[str, str], table: int) -> str:
+    """A route as it is listed; what it was chosen by is *hidden*."""
+    four = family is Family.IPV4
     words = [] if entry.kind is RouteKind.UNICAST else [entry.kind.value]
     length = entry.prefix.length
     host = format_address(family, entry.prefix.value)
     words.append("default" if length == 0 else host if length == family.bits else f"{host}/{length}")
-    words += ["via", format_address(family, entry.gateway)] if entry.gateway else []
-    words += ["dev", entry.device] if entry.device and not without_device else []
-    words += ["proto", entry.protocol] if entry.protocol != "boot" else []
-    words += ["scope", entry.scope] if entry.scope != "global" and family is Family.IPV4 else []
+    words += ["via", format_address(family, entry.gateway)] if entry.gateway and "via" not in hidden else []
+    device = entry.device or ("" if four else "lo")
+    words += ["dev", device] if device and "dev" not in hidden else []
+    words += ["table", table_name(table)] if table else []
+    words += ["proto", entry.protocol] if entry.protocol != "boot" and "proto" not in hidden else []
+    words += ["scope", entry.scope] if four and entry.scope != "global" and "scope" not in hidden else []
     words += ["src", format_address(family, entry.source)] if entry.source else []
-    words += ["metric", str(entry.metric)] if entry.metric else []
+    words += ["metric", str(entry.metric)] if entry.metric or not four else []
     words += ["mtu", str(entry.mtu)] if entry.mtu else []
-    words += ["pref", "medium"] if family is Family.IPV6 and entry.kind is RouteKind.UNICAST else []
-    return " ".join(words)
+    return " ".join(words) + (" " if four else " pref medium")
 
 
 def get_route(node: Node, words: Words, family: Family | None) -> Completed:
     """``ip route get ADDRESS [from ADDRESS] [iif DEV] [oif DEV] [mark MARK]``."""
     words.take()
-    given = words.options({"from", "iif", "oif", "dev", "mark", "to", "tos", "uid"}, positional="to")
+    given = words.options(
+        {"from", "iif", "oif", "dev", "mark", "to", "ipproto", "sport", "dport"},
+        positional="to",
+        refused={"tos", "dsfield", "uid", "vrf", "fibmatch", "as", "connected", "notify"},
+        command="route get",
+    )
     if "to" not in given:
-        raise ConfigError("need at least a destination address", exit_code=1)
-    target = parse_address(given["to"].partition("/")[0])
+        raise ConfigError("need at least a destination address")
+    prefix_of(given["to"], family)
+    target = address_of(given["to"].partition("/")[0], family)
     routing = node.routes[target.family]
-    source = parse_address(given["from"]).value if "from" in given else 0
-    mark = _number("mark", given.get("mark", "0"))
-    outdev = given.get("oif", given.get("dev", ""))
-    found = routing.lookup(target.value, source, mark, given.get("iif", ""), outdev)
+    source = address_of(given["from"].partition("/")[0], target.family).value if "from" in given else 0
+    mark = number_of("mark", given.get("mark", "0"))
+    outdev, indev = given.get("oif", given.get("dev", "")), given.get("iif", "")
+    for device in (outdev, indev):
+        if device and device not in routing.devices:
+            raise MissingError(f'Cannot find device "{device}"')
+    four = target.family is Family.IPV4
+    if indev and four and "from" not in given:
+        return Completed(2, "", "RTNETLINK answers: Invalid argument\n")
+    if four and source and not indev and not routing.is_local(source):
+        return Completed(2, "", "RTNETLINK answers: Network is unreachable\n")
+    found = routing.lookup(target.value, source, mark, indev, outdev)
     if found.kind in _ERRORS:
-        text, code = _ERRORS[found.kind]
-        return Completed(code, "", f"RTNETLINK answers: {text}\n")
-    return Completed(0, _got(target.family, target.value, found, given))
+        return Completed(2, "", f"RTNETLINK answers: {_ERRORS[found.kind]}\n")
+    if found.kind is RouteKind.MULTICAST or routing.address_type(target.value) is RouteKind.MULTICAST:
+        raise UnsupportedError("ip route get of a multicast address", instead="ask for a unicast one")
+    answer = _got_ipv4 if four else _got_ipv6
+    return Completed(0, answer(routing, target.value, found, given, mark))
 
 
-def _got(family: Family, target: int, found: Route, given: dict[str, str]) -> str:
-    words = [found.kind.value] if found.kind is not RouteKind.UNICAST else []
+def _beginning(target: int, found: Route, given: dict[str, str], family: Family) -> list[str]:
+    words = [] if found.kind is RouteKind.UNICAST else [found.kind.value]
     words.append(format_address(family, target))
-    words += ["from", given["from"]] if "from" in given else []
+    if "from" in given or family is Family.IPV6:
+        words += ["from", given.get("from", "::")]
     words += ["via", format_address(family, found.gateway)] if found.gateway else []
     words += ["dev", found.device]
-    words += ["table", _TABLE_NAMES.get(found.table, str(found.table))] if found.table not in (MAIN, LOCAL) else []
-    words += ["src", format_address(family, found.source)] if found.source and "from" not in given else []
-    words += ["mark", given["mark"]] if "mark" in given else []
-    local = "<local> " if found.kind is RouteKind.LOCAL else ""
-    return " ".join(words) + " uid 0 \n    cache " + local + "\n"
+    usual = (MAIN, LOCAL) if family is Family.IPV4 else (MAIN,)
+    return words + (["table", table_name(found.table)] if found.table not in usual else [])
 
 
-def rule(node: Node, words: Words, family: Family | None) -> Completed:
-    """``ip rule {add|del|show|flush} [from P] [to P] [fwmark M[/MASK]] [iif D] [oif D] [pref N] [lookup T]``."""
-    routing = node.routes[family or Family.IPV4]
-    verb = words.verb(("add", "delete", "show", "list", "flush"), default="show")
-    if verb in ("show", "list"):
-        return Completed(0, "".join(_rule_line(routing.family, r) + "\n" for r in routing.rules))
-    if verb == "flush":
-        for held in [r for r in routing.rules if r.priority]:
-            routing.delete_rule(held)
-        return Completed()
-    kind = RouteKind.UNICAST
-    if words.peek() in ("blackhole", "unreachable", "prohibit"):
-        kind = _KINDS[words.take()]
-    given = words.options(
-        {
-            "from",
-            "to",
-            "fwmark",
-            "iif",
-            "dev",
-            "oif",
-            "pref",
-            "preference",
-            "priority",
-            "order",
-            "lookup",
-            "table",
-            "type",
-        }
-    )
-    if "type" in given:
-        kind = _KINDS.get(given["type"], RouteKind.UNICAST)
-    for which in ("from", "to"):
-        if given.get(which) in ("all", "any", "default"):
-            del given[which]
-    source = prefix_of(given["from"], family) if "from" in given else None
-    target = prefix_of(given["to"], family) if "to" in given else None
-    if family is None and (source or target):
-        routing = node.routes[(source or target).family]  # type: ignore[union-attr]
-    mark, mask = 0, 0
-    if "fwmark" in given:
-        value, slash, under = given["fwmark"].partition("/")
-        mark, mask = _number("fwmark", value), _number("fwmark", under) if slash else 0xFFFFFFFF
-    order = next((given[k] for k in ("pref", "preference", "priority", "order") if k in given), None)
-    wanted = _table(given.get("lookup", given.get("table", "main")))
-    fields = (source, target, mark, mask, given.get("iif", given.get("dev", "")), given.get("oif", ""), kind)
-    if verb == "add":
-        if order is None:
-            second = next((r.priority for r in routing.rules if r.priority), 32766)
-            order = str(max(second - 1, 0))
-        routing.add_rule(RouteRule(_number("preference", order), wanted, *fields))
-        return Completed()
-    for held in routing.rules:
-        same = fields == (held.source, held.destination, held.mark, held.mask, held.indev, held.outdev, held.kind)
-        named = "lookup" in given or "table" in given
-        if (not given or same or (order is not None and len(given) == 1)) and (not named or held.table == wanted):
-            if order is None or held.priority == int(order):
-                routing.delete_rule(held)
-                return Completed()
-    raise MissingError("RTNETLINK answers: No such file or directory", exit_code=2)
-
-
-def _rule_line(family: Family, held: RouteRule) -> str:
-    def shown(prefix: Prefix | None) -> str:
-        if prefix is None:
-            return "all"
-        host = format_address(family, prefix.value)
-        return host if prefix.length == family.bits else f"{host}/{prefix.length}"
-
-    words = [f"{held.priority}:\tfrom", shown(held.source)]
-    words += ["to", shown(held.destination)] if held.destination else []
-    if held.mask:
-        words += ["fwmark", f"{held.mark:#x}" + ("" if held.mask == 0xFFFFFFFF else f"/{held.mask:#x}")]
-    words += ["iif", held.indev] if held.indev else []
-    words += ["oif", held.outdev] if held.outdev else []
-    if held.kind is RouteKind.UNICAST:
-        words += ["lookup", _TABLE_NAMES.get(held.table, str(held.table))]
+def _got_ipv4(routing: Routing, target: int, found: Route, given: dict[str, str], mark: int) -> str:
+    words = _beginning(target, found, given, Family.IPV4)
+    words += ["src", format_address(4, found.source)] if found.source and "from" not in given else []
+    words += ["mark", f"{mark:#x}" if mark >= 16 else str(mark)] if mark else []
+    cache = {RouteKind.LOCAL: "<local> ", RouteKind.BROADCAST: "<local,brd> "}.get(found.kind, "")
+    entry = _entry_behind(routing, target, found)
+    if entry is not None and entry.mtu:
+        cache += f"mtu {entry.mtu} "
+    if "iif" in given:
+        cache += f"<redirect> iif {given['iif']} " if given["iif"] == found.device else f"iif {given['iif']} "
     else:
-        words.append(held.kind.value)
-    return " ".join(words)
+        words += ["uid", "0"]
+    return " ".join(words) + f" \n    cache {cache}\n"
+
+
+def _got_ipv6(routing: Routing, target: int, found: Route, given: dict[str, str], mark: int) -> str:
+    words = _beginning(target, found, given, Family.IPV6)
+    entry = _entry_behind(routing, target, found)
+    if entry is not None:
+        words += ["proto", entry.protocol] if entry.protocol != "boot" else []
+        words += ["src", format_address(6, found.source)] if found.source and "iif" not in given else []
+        words += ["metric", str(entry.metric)]
+        words += ["mtu", str(entry.mtu)] if entry.mtu else []
+    words += ["mark", f"{mark:#x}" if mark >= 16 else str(mark)] if mark else []
+    words += ["iif", given["iif"]] if "iif" in given else []
+    return " ".join(words) + " pref medium\n"
+
+
+def _entry_behind(routing: Routing, target: int, found: Route) -> RouteEntry | None:
+    """The line of a table that an answer came from."""
+    for entry in routing.tables[found.table].candidates(target):
+        if entry.kind is found.kind and entry.gateway == found.gateway:
+            if entry.kind is RouteKind.LOCAL or entry.device == found.device:
+                return entry
+    return None

@@ -1,7 +1,7 @@
 """
 Reading the words of an `ip` command: verbs that may be cut short, options with values, prefixes.
 
-Behaviour of: iproute2 6.1, its exit codes (255 for words that make no command, 1 for values that are none) and messages.
+Behaviour of: iproute2 6.1. Its exit code is 255 for words that make no command and 1 for values that are none.
 """
 
 from __future__ import annotations

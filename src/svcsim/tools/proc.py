@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from svcsim.conntrack_text import proc_nf_conntrack
 from svcsim.errors import ConfigError
 from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.tools.command import Completed
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["cat", "read_proc"]
 
 _FILES: dict[str, Callable[[Node], str]] = {
+    "/proc/net/nf_conntrack": lambda node: proc_nf_conntrack(node.conntrack),
     "/proc/net/ip_vs": lambda node: proc_ip_vs(node.ipvs),
     "/proc/net/ip_vs_conn": lambda node: proc_ip_vs_conn(node.ipvs),
     "/proc/net/ip_vs_stats": lambda node: proc_ip_vs_stats(node.ipvs),

@@ -27,7 +27,9 @@ def methods(rng: random.Random, number: int) -> Scenario:
         name = service(s, target, [], rng.choice(EASY), proto=proto)
         port = target.rpartition(":")[2]
         for pod in pods:
-            method = rng.choice(("-m", "-g", "-i", "-i --tun-type ipip", "-i --tun-type gre", "-i --tun-type gre --tun-csum"))
+            method = rng.choice(
+                ("-m", "-g", "-i", "-i --tun-type ipip", "-i --tun-type gre", "-i --tun-type gre --tun-csum")
+            )
             s.run(f"ipvsadm -a {name} -r {pod}:{'8080' if method == '-m' else port} {method} -w {rng.randrange(1, 4)}")
         if rng.random() < 0.4:
             s.run(f"ipvsadm -a {name} -r {site.gateway}:{port} {rng.choice(('-m', '-g'))} -w 2")
@@ -95,11 +97,25 @@ def fwmark(rng: random.Random, number: int) -> Scenario:
     extra = rng.choice(("", "-p 120", "-p 120 -M 255.255.255.0"))
     pods = backends(rng, site, 4)
     weights = [rng.randrange(1, 4) for _ in pods]
-    service(s, "3", pods, rng.choice(SCHEDULERS), port=None, weights=weights, extra=extra, method=rng.choice(("-m", "-m", "-g")))
-    service(s, "5", pods[:2], rng.choice(EASY), port=rng.choice((None, 5353)), weights=weights, extra=rng.choice(("", "-o")))
+    service(
+        s,
+        "3",
+        pods,
+        rng.choice(SCHEDULERS),
+        port=None,
+        weights=weights,
+        extra=extra,
+        method=rng.choice(("-m", "-m", "-g")),
+    )
+    service(
+        s, "5", pods[:2], rng.choice(EASY), port=rng.choice((None, 5353)), weights=weights, extra=rng.choice(("", "-o"))
+    )
     service(s, at(vips[2], 80), pods[2:], "rr")  # its mark names no service
     targets = [at(vips[0], 80), at(vips[0], 443), at(vips[0], 8443), at(vips[2], 80), at(site.service + "200", 22)]
-    crowds = [Crowd(s, rng, site, targets, few=True), Crowd(s, rng, site, [at(vips[1], 53), at(vips[2], 53)], proto="udp")]
+    crowds = [
+        Crowd(s, rng, site, targets, few=True),
+        Crowd(s, rng, site, [at(vips[1], 53), at(vips[2], 53)], proto="udp"),
+    ]
     for _ in range(14):
         rng.choice(crowds).steps(3)
     s.command("ipvsadm -Ln")
@@ -119,7 +135,16 @@ def localclient(rng: random.Random, number: int) -> Scenario:
     name = service(s, tcp, pods, rng.choice(SCHEDULERS), port=port, extra=rng.choice(("", "-p 90")))
     if number % 3 == 2:
         s.run(f"ipvsadm -a {name} -r {rng.choice((site.gateway, site.node, '127.0.0.1'))}:{port} -m")
-    service(s, udp, pods, rng.choice(EASY), proto="udp", port=53, extra=rng.choice(("", "-o")), method=rng.choice(("-m", "-g")))
+    service(
+        s,
+        udp,
+        pods,
+        rng.choice(EASY),
+        proto="udp",
+        port=53,
+        extra=rng.choice(("", "-o")),
+        method=rng.choice(("-m", "-g")),
+    )
     sources = (site.node, site.node, site.gateway, site.service + "10", "127.0.0.1")
     for turn in range(18):
         src = at(rng.choice(sources), 53000 + turn)
@@ -232,15 +257,27 @@ def edges(rng: random.Random, number: int) -> Scenario:
     local = rng.choice((site.gateway, site.node))
     service(s, at(vips[2], 8000), [local], "rr", port=rng.choice((8000, 9000)))
     service(s, at(vips[2], 5300), [local], "rr", proto="udp", port=rng.choice((5300, 53)))
-    targets = [at(vips[0], 80), at(vips[1], 443), at(vips[1], 8443), at(vips[2], 80), at(vips[2], 8000), at(vips[0], 81),
-               at(vips[2], 20), at(vips[2], 21), at(vips[2], 2000)]  # fmt: skip
+    targets = [
+        at(vips[0], 80),
+        at(vips[1], 443),
+        at(vips[1], 8443),
+        at(vips[2], 80),
+        at(vips[2], 8000),
+        at(vips[0], 81),
+        at(vips[2], 20),
+        at(vips[2], 21),
+        at(vips[2], 2000),
+    ]
     for turn in range(34):
         client = site.client(rng)
         src, dst = at(client, rng.choice((20, 1, 56000 + turn, 56000 + turn, 56000 + turn))), rng.choice(targets)
         kind = rng.random()
         if kind < 0.55:
             flags = rng.choice(("S", "S", "S", "A", "R", "RA", "FA", "SA", "", "SF", "SR", "PA"))
-            first = s.arrive(site.uplink, Packet.tcp(src, dst, flags=flags, seq=1000, ack=5 * ("A" in flags), ttl=rng.choice((64, 1))))
+            first = s.arrive(
+                site.uplink,
+                Packet.tcp(src, dst, flags=flags, seq=1000, ack=5 * ("A" in flags), ttl=rng.choice((64, 1))),
+            )
             s.reply(first, rng.choice(("SA", "RA", "A")))
         elif kind < 0.75:
             s.arrive(site.uplink, Packet.udp(src, rng.choice((at(vips[2], 5300), at(vips[0], 80))), b"u"))

@@ -1,4 +1,4 @@
-"""IPVS as it is set up: sysctls, thresholds, one-packet scheduling, time-outs by waiting, ipvsadm's words and mistakes."""
+"""IPVS as it is set up: sysctls, thresholds, one-packet scheduling, time-outs, ipvsadm's words and mistakes."""
 
 from __future__ import annotations
 
@@ -170,7 +170,16 @@ def statistics(rng: random.Random, number: int) -> Scenario:
     s = director(site, masquerade=number % 2 == 0)
     tcp, udp = at(site.service + "10", 80), at(site.service + "11", 53)
     pods = backends(rng, site, 3)
-    name = service(s, tcp, pods, "wrr", weights=[1, 2, 3], extra=rng.choice(("", "-p 400")), method=rng.choice(("-m", "-g -w 1")), port=80)
+    name = service(
+        s,
+        tcp,
+        pods,
+        "wrr",
+        weights=[1, 2, 3],
+        extra=rng.choice(("", "-p 400")),
+        method=rng.choice(("-m", "-g -w 1")),
+        port=80,
+    )
     service(s, udp, pods, "rr", proto="udp", port=53, extra=rng.choice(("", "-o")))
     crowds = [Crowd(s, rng, site, [tcp]), Crowd(s, rng, site, [udp], proto="udp")]
     for crowd in crowds:
@@ -187,7 +196,16 @@ def statistics(rng: random.Random, number: int) -> Scenario:
     return s
 
 
-LISTINGS = ("-Ln", "-Sn", "-Ln --nosort", "-Ln --thresholds", "-Ln --persistent-conn", "-Ln --timeout", "-Ln --sort", "-S -n")
+LISTINGS = (
+    "-Ln",
+    "-Sn",
+    "-Ln --nosort",
+    "-Ln --thresholds",
+    "-Ln --persistent-conn",
+    "-Ln --timeout",
+    "-Ln --sort",
+    "-S -n",
+)
 
 
 @family("ipvs-commands", 12)
@@ -235,7 +253,13 @@ def commands(rng: random.Random, number: int) -> Scenario:
             + " 2>/dev/null"
         )
     if number % 2:
-        s.command(here("ipvsadm -R 2>/dev/null", f"-A -t {site.service}40:80 -s sh -b sh-fallback\nipvsadm -a -t {site.service}40:80 -r {pods[0]} -m\n\n-A -f 99 -s mh -p 60"))
+        lines = (
+            f"-A -t {site.service}40:80 -s sh -b sh-fallback",
+            f"ipvsadm -a -t {site.service}40:80 -r {pods[0]} -m",
+            "",
+            "-A -f 99 -s mh -p 60",
+        )
+        s.command(here("ipvsadm -R 2>/dev/null", "\n".join(lines)))
         s.command("ipvsadm -Sn")
         s.command("ipvsadm -C; ipvsadm -Ln")
     s.dumps["ip_vs"] = "cat /proc/net/ip_vs"

@@ -32,7 +32,9 @@ class Editor:
         if kind < 0.3:
             rule = self.rule(chain)
             self.made.append((chain, rule))
-            return rng.choice((f"-A {chain} {rule}", f"-A {chain} {rule}", f"-I {chain} {rule}", f"-I {chain} {number} {rule}"))
+            return rng.choice(
+                (f"-A {chain} {rule}", f"-A {chain} {rule}", f"-I {chain} {rule}", f"-I {chain} {number} {rule}")
+            )
         if kind < 0.5:
             return rng.choice((f"-D {old_chain} {old}", f"-D {chain} {number}", f"-C {old_chain} {old}",
                                f"-C {chain} {old}", f"-R {chain} {number} {old}"))  # fmt: skip
@@ -42,18 +44,57 @@ class Editor:
                        f"-L {chain} {number} -n", "-L -nv")  # fmt: skip
             return rng.choice(listing)
         if kind < 0.86:
-            return rng.choice((f"-Z {chain}", "-Z", f"-Z {chain} {number}", f"-F {chain}", f"-P {chain} DROP",
-                               f"-P {chain} ACCEPT", f"-P INPUT {rng.choice(('ACCEPT', 'DROP'))}", "-F low"))  # fmt: skip
-        return rng.choice((
-            f"-N {chain}", "-N fresh", "-X fresh", f"-X {chain}", "-E fresh stale", "-E stale fresh", "-X stale",
-            f"-E {chain} {rng.choice(CHAINS)}", "-A NOPE -j ACCEPT", f"-A {chain} -j NOPE", "-D NOPE 1", "-A web -j web",
-            "-A low -j web", f"-A {chain} -j INPUT", "-P FORWARD MAYBE", f"-I {chain} 0 -j ACCEPT", "-N DROP",
-            f"-A {chain} -p tcp --dport 80:70", f"-A {chain} -p nothing", f"-A {chain} --dport 80 -j ACCEPT",
-            f"-A {chain} -p tcp --dport 70000", f"-A {chain} -m mark --mark 0x1ffffffff", f"-t nat -A FORWARD -j ACCEPT",
-            f"-A {chain} -m nosuchmatch", f"-A {chain} -j MARK", f"-A {chain} -s 1.2.3.4.5", f"-A {chain} -i {'x' * 16}",
-            f"-N {'c' * 29}", f"-N {'c' * 28}", f"-X {'c' * 28}", "-t nosuch -L", f"-R {chain} 1", f"-A {chain} -g NOPE",
-            f"-A {chain} -p udp -j REJECT --reject-with tcp-reset", f"-A {chain} -o eth9 -i eth9 -j DROP",
-        ))  # fmt: skip
+            return rng.choice(
+                (
+                    f"-Z {chain}",
+                    "-Z",
+                    f"-Z {chain} {number}",
+                    f"-F {chain}",
+                    f"-P {chain} DROP",
+                    f"-P {chain} ACCEPT",
+                    f"-P INPUT {rng.choice(('ACCEPT', 'DROP'))}",
+                    "-F low",
+                )
+            )
+        return rng.choice(
+            (
+                f"-N {chain}",
+                "-N fresh",
+                "-X fresh",
+                f"-X {chain}",
+                "-E fresh stale",
+                "-E stale fresh",
+                "-X stale",
+                f"-E {chain} {rng.choice(CHAINS)}",
+                "-A NOPE -j ACCEPT",
+                f"-A {chain} -j NOPE",
+                "-D NOPE 1",
+                "-A web -j web",
+                "-A low -j web",
+                f"-A {chain} -j INPUT",
+                "-P FORWARD MAYBE",
+                f"-I {chain} 0 -j ACCEPT",
+                "-N DROP",
+                f"-A {chain} -p tcp --dport 80:70",
+                f"-A {chain} -p nothing",
+                f"-A {chain} --dport 80 -j ACCEPT",
+                f"-A {chain} -p tcp --dport 70000",
+                f"-A {chain} -m mark --mark 0x1ffffffff",
+                "-t nat -A FORWARD -j ACCEPT",
+                f"-A {chain} -m nosuchmatch",
+                f"-A {chain} -j MARK",
+                f"-A {chain} -s 1.2.3.4.5",
+                f"-A {chain} -i {'x' * 16}",
+                f"-N {'c' * 29}",
+                f"-N {'c' * 28}",
+                f"-X {'c' * 28}",
+                "-t nosuch -L",
+                f"-R {chain} 1",
+                f"-A {chain} -g NOPE",
+                f"-A {chain} -p udp -j REJECT --reject-with tcp-reset",
+                f"-A {chain} -o eth9 -i eth9 -j DROP",
+            )
+        )
 
 
 def _edits(rng: random.Random, number: int, tool: str) -> Scenario:

@@ -28,14 +28,20 @@ def element(rng: random.Random, site: Site, name: str) -> str:
     net = rng.choice((f"{site.near}40/29", f"{site.near}0/24", f"{site.pod}16/28", f"{site.far}32/27", address))
     port = rng.choice(("tcp:80", "80", "udp:53", "tcp:443", "tcp:80-84", "icmp:8/0", "icmp:echo-request", "sctp:9"))
     return {
-        "IP": address, "CNT": address, "WIDE": address, "NET": net + rng.choice(("", "", " nomatch")),
-        "IPP": f"{address},{port}", "IPPI": f"{pod},{port},{client}",
-        "IPPN": f"{pod},{port},{rng.choice((f'{site.near}40/29', f'{site.far}0/24', client))}" + rng.choice(("", " nomatch")),
+        "IP": address,
+        "CNT": address,
+        "WIDE": address,
+        "NET": net + rng.choice(("", "", " nomatch")),
+        "IPP": f"{address},{port}",
+        "IPPI": f"{pod},{port},{client}",
+        "IPPN": f"{pod},{port},{rng.choice((f'{site.near}40/29', f'{site.far}0/24', client))}"
+        + rng.choice(("", " nomatch")),
         "PORT": rng.choice(("80", "53", "8080", "440-450", "9000", "19")),
         "RANGE": rng.choice((pod, f"{site.pod}16/29", f"{site.pod}20-{site.pod}24")),
-        "NETP": f"{net},{port}", "NETI": f"{net},{rng.choice((site.uplink, site.pods))}",
+        "NETP": f"{net},{port}",
+        "NETI": f"{net},{rng.choice((site.uplink, site.pods))}",
         "LIST": rng.choice(("IP", "NET", "IPP", "NET before IP", "IP after NET", "CNT")),
-    }[name]  # fmt: skip
+    }[name]
 
 
 def flags(rng: random.Random, name: str) -> str:
@@ -101,7 +107,13 @@ def ipset6(rng: random.Random, number: int) -> Scenario:
     """Sets of IPv6 addresses."""
     site = SITES[number % len(SITES)]
     s = Scenario(site.interfaces(six=True))
-    kinds = {"IP": "hash:ip", "NET": "hash:net", "IPP": "hash:ip,port", "IPPI": "hash:ip,port,ip", "IPPN": "hash:ip,port,net"}
+    kinds = {
+        "IP": "hash:ip",
+        "NET": "hash:net",
+        "IPP": "hash:ip,port",
+        "IPPI": "hash:ip,port,ip",
+        "IPPN": "hash:ip,port,net",
+    }
     for name, kind in kinds.items():
         s.run(f"ipset create {name} {kind} family inet6")
     clients = [site.client(rng, six=True) for _ in range(4)]

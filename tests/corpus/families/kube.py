@@ -46,7 +46,9 @@ def draw_ports(rng: random.Random, site: Site, six: bool) -> list[Port]:
                 rng.choice((53, 80, 443)),
                 pods,
                 node_port=rng.choice((0, 30000 + number)),
-                external=rng.choice(("", site.service6 + f"{0x60 + number:x}" if six else site.service + str(220 + number))),
+                external=rng.choice(
+                    ("", site.service6 + f"{0x60 + number:x}" if six else site.service + str(220 + number))
+                ),
                 affinity=rng.choice((0, 0, 10800)),
                 local_only=rng.random() < 0.2,
             )
@@ -57,9 +59,10 @@ def draw_ports(rng: random.Random, site: Site, six: bool) -> list[Port]:
 def service_rules(port: Port, cluster: str) -> tuple[list[str], list[str], list[str], list[str], list[str]]:
     """Write *port*: its chains, the lines that lead to it, its node port, what it does, and its filter rules."""
     chains, entries, node_ports, body, refusals = [], [], [], [], []
-    where = f"-m comment --comment \"{port.name} cluster IP\" -m {port.proto} -p {port.proto} -d {port.vip} --dport {port.port}"
-    out = f"-m comment --comment \"{port.name} loadbalancer IP\" -m {port.proto} -p {port.proto} -d {port.external} --dport {port.port}"
-    nodes = f"-m comment --comment {port.name} -m {port.proto} -p {port.proto} --dport {port.node_port}"
+    proto = f"-m {port.proto} -p {port.proto}"
+    where = f'-m comment --comment "{port.name} cluster IP" {proto} -d {port.vip} --dport {port.port}'
+    out = f'-m comment --comment "{port.name} loadbalancer IP" {proto} -d {port.external} --dport {port.port}'
+    nodes = f"-m comment --comment {port.name} {proto} --dport {port.node_port}"
     if not port.pods:
         no = '-m comment --comment "has no endpoints" -j REJECT'
         refusals.append(f"-A KUBE-SERVICES {where} {no}")
@@ -91,7 +94,7 @@ def service_rules(port: Port, cluster: str) -> tuple[list[str], list[str], list[
             body.append(f"-A {svc} -m recent --name {sep} --rcheck --seconds {port.affinity} --reap -j {sep}")
     for left, sep in zip(range(len(seps), 0, -1), seps, strict=True):
         chance = f"-m statistic --mode nth --every {left} --packet 0 " if left > 1 else ""
-        body.append(f"-A {svc} -m comment --comment \"{port.name} endpoint\" {chance}-j {sep}")
+        body.append(f'-A {svc} -m comment --comment "{port.name} endpoint" {chance}-j {sep}')
     for sep, pod in zip(seps, port.pods, strict=True):
         body.append(f"-A {sep} -s {pod.rpartition(':')[0].strip('[]')} -j KUBE-MARK-MASQ")
         recent = f"-m recent --name {sep} --set " if port.affinity else ""
@@ -102,7 +105,13 @@ def service_rules(port: Port, cluster: str) -> tuple[list[str], list[str], list[
 def nat_table(ports: list[Port], cluster: str) -> list[str]:
     """Write the nat table for *ports*."""
     parts = [service_rules(port, cluster) for port in ports]
-    names = ["KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ", *(name for part in parts for name in part[0])]
+    names = [
+        "KUBE-SERVICES",
+        "KUBE-NODEPORTS",
+        "KUBE-POSTROUTING",
+        "KUBE-MARK-MASQ",
+        *(name for part in parts for name in part[0]),
+    ]
     return [
         *(f":{name} - [0:0]" for name in names),
         '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
@@ -113,7 +122,7 @@ def nat_table(ports: list[Port], cluster: str) -> list[str]:
         "-A KUBE-POSTROUTING -j MASQUERADE",
         "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000",
         *(line for part in parts for line in part[1]),
-        '-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS',
+        '-A KUBE-SERVICES -m comment --comment "node ports" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS',
         *(line for part in parts for line in part[2]),
         *(line for part in parts for line in part[3]),
     ]
@@ -126,9 +135,16 @@ def filter_table(ports: list[Port], cluster: str, six: bool) -> list[str]:
     lines = [f":{name} - [0:0]" for name in names]
     lines += [f"-A {hook} {state} -j KUBE-EXTERNAL-SERVICES" for hook in ("INPUT", "FORWARD")]
     lines += [f"-A {hook} {state} -j KUBE-SERVICES" for hook in ("FORWARD", "OUTPUT")]
-    lines += ["-A INPUT -j KUBE-NODEPORTS", "-A FORWARD -j KUBE-FORWARD", "-A INPUT -j KUBE-FIREWALL", "-A OUTPUT -j KUBE-FIREWALL"]
+    lines += [
+        "-A INPUT -j KUBE-NODEPORTS",
+        "-A FORWARD -j KUBE-FORWARD",
+        "-A INPUT -j KUBE-FIREWALL",
+        "-A OUTPUT -j KUBE-FIREWALL",
+    ]
     if not six:
-        lines.append("-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP")
+        lines.append(
+            "-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+        )
     lines += [
         "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
         '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT',
@@ -173,7 +189,12 @@ def _kube(rng: random.Random, number: int, tool: str) -> Scenario:
         lines = [*(f":{name} - [0:0]" for name in chains), *body]
         s.command(f"{tool}-restore --noflush --counters <<'E'\n*nat\n" + "\n".join(lines) + "\nCOMMIT\nE")
         for turn in range(6):
-            first = s.arrive(site.uplink, (Packet.tcp if ports[0].proto == "tcp" else Packet.udp)(at(site.client(rng, six=six), 52500 + turn), at(ports[0].vip, ports[0].port)))
+            first = s.arrive(
+                site.uplink,
+                (Packet.tcp if ports[0].proto == "tcp" else Packet.udp)(
+                    at(site.client(rng, six=six), 52500 + turn), at(ports[0].vip, ports[0].port)
+                ),
+            )
             s.reply(first, "SA", 5000, 1)
     if not six:
         Traffic(s, rng, site, local=0.2).many(10)

@@ -32,7 +32,8 @@ def local(rng: random.Random, number: int) -> Scenario:
         f"-A OUTPUT -d {loop} -p tcp -m tcp --dport 30080 -j DNAT --to-destination {pod[2]}:80",
         f"-A POSTROUTING -s {site.node} -o {site.pods} -j MASQUERADE",
         f"-A POSTROUTING -s 127.0.0.0/8 -o {site.pods} -j SNAT --to-source {site.gateway}",
-        f"-A PREROUTING -i {site.uplink} -d {site.node} -p tcp -m tcp --dport 30080 -j DNAT --to-destination {pod[3]}:80",
+        f"-A PREROUTING -i {site.uplink} -d {site.node} -p tcp -m tcp --dport 30080 "
+        f"-j DNAT --to-destination {pod[3]}:80",
         f"-A INPUT -p tcp -m tcp --dport 22 -j SNAT --to-source {site.far}99",
     ]
     s.rules("nat", *rng.sample(rules, rng.randrange(4, 9)))
@@ -47,13 +48,14 @@ def local(rng: random.Random, number: int) -> Scenario:
     ]
     s.rules("mangle", *rng.sample(mangle, 5))
     probes = [f"-A {chain} {probe}" for chain in ("OUTPUT", "INPUT") for probe in rng.sample(PROBES, 5)]
+    refusal = rng.choice(("tcp-reset", "icmp-admin-prohibited"))
     ends = [
         f"-A OUTPUT -o {site.pods}",
         f"-A OUTPUT -o {site.uplink}",
         "-A OUTPUT -o lo",
         "-A INPUT -i lo",
         f"-A INPUT ! -i lo -d {loop}",
-        f"-A OUTPUT -d {pod[4]} -p tcp -m tcp --dport 9000 -j REJECT --reject-with {rng.choice(('tcp-reset', 'icmp-admin-prohibited'))}",
+        f"-A OUTPUT -d {pod[4]} -p tcp -m tcp --dport 9000 -j REJECT --reject-with {refusal}",
         f"-A OUTPUT -d {pod[5]} -p udp -j DROP",
         "-A INPUT -p tcp -m tcp --dport 22 -j REJECT --reject-with tcp-reset",
     ]
@@ -109,7 +111,9 @@ def local6(rng: random.Random, number: int) -> Scenario:
     s.rules("filter", *probes, *extra, tool="ip6tables-legacy-restore")
     for turn in range(20):
         src = rng.choice((site.node6, site.node6, site.gateway6, "::1"))
-        target = rng.choice((*vips, *pod, site.node6, site.far6 + "77")) if src != "::1" else rng.choice(("::1", site.node6))
+        target = (
+            rng.choice((*vips, *pod, site.node6, site.far6 + "77")) if src != "::1" else rng.choice(("::1", site.node6))
+        )
         here, there = at(src, 45000 + turn), at(target, rng.choice((80, 53, 5300)))
         kind = rng.random()
         if kind < 0.5:

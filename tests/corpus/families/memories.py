@@ -23,7 +23,10 @@ def limit(rng: random.Random, number: int) -> Scenario:
     """Token buckets that fill again."""
     site = SITES[number % 3]
     s = Scenario(site.interfaces())
-    lines = [f"-A FORWARD -m limit --limit {rate} --limit-burst {burst}" for rate, burst in (("1/sec", 2), ("2/sec", 3), ("30/min", 4), ("4/sec", 1))]
+    lines = [
+        f"-A FORWARD -m limit --limit {rate} --limit-burst {burst}"
+        for rate, burst in (("1/sec", 2), ("2/sec", 3), ("30/min", 4), ("4/sec", 1))
+    ]
     s.rules("filter", *rng.sample(lines, 3))
     for pause in (1.3, 0.8, 2.3):
         salvo(s, rng, number, 7)
@@ -45,7 +48,8 @@ def hashlimit(rng: random.Random, number: int) -> Scenario:
         "--hashlimit-above 1/sec --hashlimit-burst 3 --hashlimit-mode srcip,dstip --hashlimit-name two",
         "--hashlimit-upto 2/min --hashlimit-mode dstip,dstport --hashlimit-name three",
         "--hashlimit-upto 1/hour --hashlimit-burst 4 --hashlimit-name four",
-        "--hashlimit-above 3/min --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-srcmask 30 --hashlimit-name five",
+        "--hashlimit-above 3/min --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-srcmask 30 "
+        "--hashlimit-name five",
         "--hashlimit-upto 1/sec --hashlimit-burst 1 --hashlimit-mode srcport --hashlimit-name six",
     )
     s.rules("filter", *(f"-A FORWARD -m hashlimit {form}" for form in rng.sample(forms, 4)))
@@ -63,13 +67,24 @@ def recent(rng: random.Random, number: int) -> Scenario:
     site = SITES[number % 3]
     s = Scenario(site.interfaces())
     forms = (
-        "--rcheck --name A --rsource", "! --rcheck --name A --rsource", "--update --name A --rsource --seconds 2",
-        "--rcheck --name A --seconds 1 --reap --rsource", "--rcheck --name A --hitcount 3 --rsource",
-        "--update --seconds 60 --hitcount 4 --name A --rsource", "--set --name B --rdest", "--rcheck --name B --rdest --rttl",
-        "--rcheck --name B --seconds 2 --rdest", "--remove --name A --rsource", "! --update --name C --rsource",
-        "! --set --name C --rsource", "--set --name D --mask 255.255.255.252 --rsource", "--rcheck --name D --rsource",
-        "--rcheck --name B --rttl --hitcount 2 --rdest", "--set --rsource", "--rcheck --rsource",
-    )  # fmt: skip
+        "--rcheck --name A --rsource",
+        "! --rcheck --name A --rsource",
+        "--update --name A --rsource --seconds 2",
+        "--rcheck --name A --seconds 1 --reap --rsource",
+        "--rcheck --name A --hitcount 3 --rsource",
+        "--update --seconds 60 --hitcount 4 --name A --rsource",
+        "--set --name B --rdest",
+        "--rcheck --name B --rdest --rttl",
+        "--rcheck --name B --seconds 2 --rdest",
+        "--remove --name A --rsource",
+        "! --update --name C --rsource",
+        "! --set --name C --rsource",
+        "--set --name D --mask 255.255.255.252 --rsource",
+        "--rcheck --name D --rsource",
+        "--rcheck --name B --rttl --hitcount 2 --rdest",
+        "--set --rsource",
+        "--rcheck --rsource",
+    )
     chosen = [f"-A FORWARD -m recent {form}" for form in rng.sample(forms, 9)]
     chosen.insert(rng.randrange(5), "-A FORWARD -p udp -m udp --dport 53 -m recent --set --name A --rsource")
     s.rules("filter", *chosen)

@@ -58,7 +58,9 @@ def conversation(s: Scenario, rng: random.Random, site: Site, service: Service, 
     proto, target, dport = service
     six = ":" in target
     interface, client = site.uplink, site.client(rng, six=six)
-    if rng.random() < 0.2 and (not six or target.startswith(site.near6)):  # an IPv6 redirect has an unforeseeable source
+    if rng.random() < 0.2 and (
+        not six or target.startswith(site.near6)
+    ):  # an IPv6 redirect has an unforeseeable source
         interface, client = site.pods, site.backend(rng, six=six)
     elif six and target.startswith((site.near6, site.far6)) and target != site.node6:
         target = site.node6
@@ -85,9 +87,7 @@ def conversation(s: Scenario, rng: random.Random, site: Site, service: Service, 
 
 def draw_services(rng: random.Random, site: Site, six: bool) -> list[Service]:
     """Draw a handful of services."""
-    return [
-        (rng.choice(("tcp", "udp")), site.vip(rng, six=six), rng.choice(PORTS)) for _ in range(rng.randrange(3, 6))
-    ]
+    return [(rng.choice(("tcp", "udp")), site.vip(rng, six=six), rng.choice(PORTS)) for _ in range(rng.randrange(3, 6))]
 
 
 def other_target(rng: random.Random, site: Site, six: bool) -> Service:

@@ -1,4 +1,4 @@
-"""NAT's corners: ranges, clashes, hairpins, flows whose rules change under them: iptables-natrange, -hairpin, -natlife."""
+"""NAT's corners: ranges, clashes, hairpins, flows whose rules change under them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ def ranges(rng: random.Random, number: int) -> Scenario:
     site = SITES[number % 3]
     s = Scenario(site.interfaces())
     vip = [site.service + str(30 + n) for n in range(6)]
-    low = rng.randrange(7000, 9000)
+    low, tops = rng.randrange(7000, 9000), (rng.randrange(23, 60), rng.randrange(23, 60), rng.randrange(103, 130))
     lines = [
-        f"-A PREROUTING -d {vip[0]} -j DNAT --to-destination {site.pod}20-{site.pod}{rng.randrange(23, 60)}",
-        f"-A PREROUTING -d {vip[1]} -j DNAT --to-destination {site.pod}20-{site.pod}{rng.randrange(23, 60)} --persistent",
+        f"-A PREROUTING -d {vip[0]} -j DNAT --to-destination {site.pod}20-{site.pod}{tops[0]}",
+        f"-A PREROUTING -d {vip[1]} -j DNAT --to-destination {site.pod}20-{site.pod}{tops[1]} --persistent",
         f"-A PREROUTING -d {vip[2]} -p tcp -j DNAT --to-destination {site.pod}17:{low}-{low + 3}",
         f"-A PREROUTING -d {vip[2]} -p udp -j DNAT --to-destination {site.pod}17:{low}-{low + 1}",
         f"-A PREROUTING -d {vip[3]} -p tcp -j DNAT --to-destination {site.pod}18-{site.pod}21:{low}-{low + 20}",
-        f"-A PREROUTING -d {vip[4]} -p tcp -m tcp --dport 8000:8010 -j DNAT --to-destination {site.pod}19:{low}-{low + 10}/8000",
+        f"-A PREROUTING -d {vip[4]} -p tcp -m tcp --dport 8000:8010 "
+        f"-j DNAT --to-destination {site.pod}19:{low}-{low + 10}/8000",
         f"-A PREROUTING -d {vip[5]} -p tcp -j DNAT --to-destination {site.pod}19",
-        f"-A POSTROUTING -s {site.far}0/24 -d {site.pod}20 -j SNAT --to-source {site.pod}100-{site.pod}{rng.randrange(103, 130)}",
+        f"-A POSTROUTING -s {site.far}0/24 -d {site.pod}20 -j SNAT --to-source {site.pod}100-{site.pod}{tops[2]}",
         f"-A POSTROUTING -s {site.far}0/24 -p tcp -d {site.pod}17 -j SNAT --to-source {site.pod}101:40000-50000",
         f"-A POSTROUTING -s {site.near}0/24 -p udp -j SNAT --to-source {site.pod}102-{site.pod}109 --persistent",
     ]
@@ -185,15 +186,46 @@ def conntrack_command(rng: random.Random, number: int) -> Scenario:
         s.run("sysctl -qw net.netfilter.nf_conntrack_acct=1")
         s.rules("filter", "-A FORWARD -m conntrack --ctstate INVALID -j DROP", tool="ip6tables-legacy-restore")
     vip, pod = site.service + "61", site.pod + "51"
-    s.rules("nat", f"-A PREROUTING -d {vip} -j DNAT --to-destination {pod}", f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE")
-    s.rules("mangle", "-A PREROUTING -p tcp -j CONNMARK --set-mark 6", "-A PREROUTING -p udp -m udp --dport 80 -j CONNMARK --set-mark 16")
+    s.rules(
+        "nat",
+        f"-A PREROUTING -d {vip} -j DNAT --to-destination {pod}",
+        f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE",
+    )
+    s.rules(
+        "mangle",
+        "-A PREROUTING -p tcp -j CONNMARK --set-mark 6",
+        "-A PREROUTING -p udp -m udp --dport 80 -j CONNMARK --set-mark 16",
+    )
     clients = [site.near + "44", site.far + "44", site.near + "45"]
     filters = (
-        "-p tcp", "-p udp", "-p icmp", f"-s {clients[0]}", f"-d {vip}", f"--orig-src {clients[1]}", f"--orig-dst {vip}",
-        f"-r {pod}", f"--reply-src {pod}", f"-q {clients[0]}", "-p tcp --dport 80", "-p udp --sport 49003", "-p tcp --state ESTABLISHED",
-        "-n", "-g", f"--src-nat", f"--dst-nat {pod}", "-m 6", "-m 0x10/0xf0", "-p tcp --reply-port-src 80", "-u ASSURED", "-u SEEN_REPLY",
-        "-u UNREPLIED", "-f ipv4", "-f ipv6", "-p udp --orig-port-dst 53", "-p icmp --icmp-type 8",
-    )  # fmt: skip
+        "-p tcp",
+        "-p udp",
+        "-p icmp",
+        f"-s {clients[0]}",
+        f"-d {vip}",
+        f"--orig-src {clients[1]}",
+        f"--orig-dst {vip}",
+        f"-r {pod}",
+        f"--reply-src {pod}",
+        f"-q {clients[0]}",
+        "-p tcp --dport 80",
+        "-p udp --sport 49003",
+        "-p tcp --state ESTABLISHED",
+        "-n",
+        "-g",
+        "--src-nat",
+        f"--dst-nat {pod}",
+        "-m 6",
+        "-m 0x10/0xf0",
+        "-p tcp --reply-port-src 80",
+        "-u ASSURED",
+        "-u SEEN_REPLY",
+        "-u UNREPLIED",
+        "-f ipv4",
+        "-f ipv6",
+        "-p udp --orig-port-dst 53",
+        "-p icmp --icmp-type 8",
+    )
     for turn in range(12):
         src, dst = at(rng.choice(clients), 49000 + turn), at(rng.choice((vip, pod)), rng.choice((80, 53)))
         kind = rng.random()
@@ -223,12 +255,26 @@ def timeouts(rng: random.Random, number: int) -> Scenario:
     """Connections that are forgotten: short time-outs, waited for."""
     site = SITES[number % 3]
     s = Scenario(site.interfaces())
-    prefix = "net.netfilter.nf_conntrack_"
-    s.run(f"sysctl -qw {prefix}udp_timeout=2 {prefix}udp_timeout_stream=4 {prefix}icmp_timeout=1 {prefix}tcp_timeout_syn_sent=2 "
-          f"{prefix}tcp_timeout_close=1 {prefix}tcp_timeout_time_wait=2 {prefix}generic_timeout=2")  # fmt: skip
+    seconds = {
+        "udp": 2,
+        "udp_stream": 4,
+        "icmp": 1,
+        "tcp_syn_sent": 2,
+        "tcp_close": 1,
+        "tcp_time_wait": 2,
+        "generic": 2,
+    }
+    for name, value in seconds.items():
+        proto, _, state = name.partition("_")
+        s.run(f"sysctl -qw net.netfilter.nf_conntrack_{proto}_timeout{f'_{state}' * bool(state)}={value}")
     s.rules("nat", f"-A PREROUTING -d {site.service}70 -j DNAT --to-destination {site.pod}61")
-    s.rules("filter", "-A FORWARD -m conntrack --ctstate NEW", "-A FORWARD -m conntrack --ctstate ESTABLISHED", "-A FORWARD -m conntrack --ctstate INVALID",
-            "-A FORWARD -m conntrack --ctexpire 2:4")  # fmt: skip
+    s.rules(
+        "filter",
+        "-A FORWARD -m conntrack --ctstate NEW",
+        "-A FORWARD -m conntrack --ctstate ESTABLISHED",
+        "-A FORWARD -m conntrack --ctstate INVALID",
+        "-A FORWARD -m conntrack --ctexpire 2:4",
+    )
     udp = [(at(site.client(rng), 49500 + n), at(site.service + "70", 53)) for n in range(3)]
     tcp = [(at(site.client(rng), 49600 + n), at(site.service + "70", 80)) for n in range(4)]
     firsts = [s.arrive(site.uplink, Packet.udp(*ends, b"one")) for ends in udp]

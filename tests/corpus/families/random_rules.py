@@ -15,7 +15,9 @@ def _randrules(rng: random.Random, number: int, tool: str, six: bool) -> Scenari
     plain = number % 4 == 0  # nothing asks for connection tracking
     if number % 3 == 1:
         s.rules("mangle", *draw_rules(rng, site, "mangle", 12, six=six, plain=plain), tool=f"{command}-restore")
-    s.rules("filter", *draw_rules(rng, site, "filter", 10 + number % 9, six=six, plain=plain), tool=f"{command}-restore")
+    s.rules(
+        "filter", *draw_rules(rng, site, "filter", 10 + number % 9, six=six, plain=plain), tool=f"{command}-restore"
+    )
     Traffic(s, rng, site, six=six).many(55)
     name = f"{'ip6tables' if six else 'iptables'}-save -c"
     s.dumps[name] = f"{command}-save -c"

@@ -70,13 +70,17 @@ def _restores(rng: random.Random, number: int, kind: str) -> Scenario:
     traffic = Traffic(s, rng, site)
     for turn in range(9):
         traffic.many(3)
-        flags = rng.choice(("", "-n", "-n", "--noflush", "-c", "-n -c", "--noflush --counters", "--test", "-T filter", "-T nat"))
+        flags = rng.choice(
+            ("", "-n", "-n", "--noflush", "-c", "-n -c", "--noflush --counters", "--test", "-T filter", "-T nat")
+        )
         blocks = ["*filter", *partial(rng, site, users), "COMMIT"]
         if rng.random() < 0.25:
             nat = ["*nat", ":POSTROUTING ACCEPT [3:4]", f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE", "COMMIT"]
             blocks = nat + blocks if rng.random() < 0.5 else blocks + nat
         if rng.random() < 0.1:
-            blocks = rng.choice((blocks[:-1], blocks[1:], ["*nosuch", "COMMIT"], ["*filter", ":web", "COMMIT"], ["COMMIT"]))
+            blocks = rng.choice(
+                (blocks[:-1], blocks[1:], ["*nosuch", "COMMIT"], ["*filter", ":web", "COMMIT"], ["COMMIT"])
+            )
         s.command(here(f"iptables-{kind}-restore {flags} 2>/dev/null", "\n".join(blocks)))
         if turn % 3 == 2:
             s.command(f"iptables-{kind}-save -c -t filter | grep -v '^#'")

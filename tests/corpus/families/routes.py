@@ -1,4 +1,4 @@
-"""The way packets take: policy rules, dead ends, reverse paths, sizes, fragments: iptables-routing, -fragments, -v6..."""
+"""The way packets take: policy rules, dead ends, reverse paths, links of different sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from drawing import Traffic
 from scenario import SITES, Scenario, Site, at, family
 
 from svcsim.packet import Packet
-from svcsim.wire import encode
 
 
 def three_ways(site: Site, *, six: bool = False) -> list[dict]:
@@ -47,13 +46,32 @@ def routing(rng: random.Random, number: int) -> Scenario:
         f"ip route add {site.far}128/25 dev {site.pods} metric 50",
     )
     s.run(*rng.sample(setup, 9))
-    marks = [f"-A PREROUTING -p {proto} -m {proto} --dport {port} -j MARK --set-xmark {mark}/0xffffffff"
-             for proto, port, mark in (("tcp", 80, "0x7"), ("tcp", 443, "0x28"), ("udp", 53, "0x48"), ("udp", 80, "0x68"), ("udp", 22, "0x8"))]  # fmt: skip
+    marks = [
+        f"-A PREROUTING -p {proto} -m {proto} --dport {port} -j MARK --set-xmark {mark}/0xffffffff"
+        for proto, port, mark in (
+            ("tcp", 80, "0x7"),
+            ("tcp", 443, "0x28"),
+            ("udp", 53, "0x48"),
+            ("udp", 80, "0x68"),
+            ("udp", 22, "0x8"),
+        )
+    ]
     s.rules("mangle", *marks, *(line.replace("PREROUTING", "OUTPUT") for line in rng.sample(marks, 3)))
     if number % 2:
-        s.rules("nat", "-A POSTROUTING -o eth7 -j MASQUERADE", f"-A PREROUTING -d {site.service}103 -j DNAT --to-destination {site.pod}70")
-    s.rules("filter", *(f"-A {chain} -o {out}" for chain in ("FORWARD", "OUTPUT") for out in ("eth7", site.uplink, site.pods)))
-    targets = [site.service + str(n) for n in (5, 70, 130, 200, 100, 101, 102, 103)] + [site.far + "44", site.far + "200", site.pod + "70"]
+        s.rules(
+            "nat",
+            "-A POSTROUTING -o eth7 -j MASQUERADE",
+            f"-A PREROUTING -d {site.service}103 -j DNAT --to-destination {site.pod}70",
+        )
+    s.rules(
+        "filter",
+        *(f"-A {chain} -o {out}" for chain in ("FORWARD", "OUTPUT") for out in ("eth7", site.uplink, site.pods)),
+    )
+    targets = [site.service + str(n) for n in (5, 70, 130, 200, 100, 101, 102, 103)] + [
+        site.far + "44",
+        site.far + "200",
+        site.pod + "70",
+    ]
     changes = (
         f"ip route del {site.far}44/32 2>/dev/null",
         f"ip route replace {site.service}5/32 dev {site.pods}",
@@ -79,7 +97,9 @@ def routing(rng: random.Random, number: int) -> Scenario:
         elif kind < 0.8:
             first = s.arrive(site.pods, make(at(site.backend(rng), 50000 + turn), rng.choice((src, dst)), ttl=ttl))
         else:
-            first = s.send(make(at(rng.choice((site.node, site.gateway, "192.168.77.1")), 50000 + turn), rng.choice((src, dst))))
+            first = s.send(
+                make(at(rng.choice((site.node, site.gateway, "192.168.77.1")), 50000 + turn), rng.choice((src, dst)))
+            )
         if rng.random() < 0.4:
             s.reply(first, "SA") if rng.random() < 0.7 else s.unreachable(first)
         if turn % 10 == 9:
@@ -97,26 +117,81 @@ def martians(rng: random.Random, number: int) -> Scenario:
     s = Scenario(three_ways(site))
     conf = "net.ipv4.conf"
     settings = (
-        f"{conf}.all.rp_filter=1", f"{conf}.{site.uplink}.rp_filter=1", f"{conf}.{site.uplink}.rp_filter=2", f"{conf}.{site.pods}.rp_filter=1",
-        f"{conf}.{site.uplink}.route_localnet=1", f"{conf}.all.accept_local=1", f"{conf}.{site.pods}.forwarding=0", f"{conf}.{site.uplink}.accept_local=1",
-        f"{conf}.all.src_valid_mark=1", "net.ipv4.icmp_echo_ignore_all=1", f"{conf}.all.send_redirects=0",
-    )  # fmt: skip
+        f"{conf}.all.rp_filter=1",
+        f"{conf}.{site.uplink}.rp_filter=1",
+        f"{conf}.{site.uplink}.rp_filter=2",
+        f"{conf}.{site.pods}.rp_filter=1",
+        f"{conf}.{site.uplink}.route_localnet=1",
+        f"{conf}.all.accept_local=1",
+        f"{conf}.{site.pods}.forwarding=0",
+        f"{conf}.{site.uplink}.accept_local=1",
+        f"{conf}.all.src_valid_mark=1",
+        "net.ipv4.icmp_echo_ignore_all=1",
+        f"{conf}.all.send_redirects=0",
+    )
     s.run(*(f"sysctl -qw {setting}" for setting in rng.sample(settings, rng.randrange(0, 5))))
     if number % 2:
-        s.rules("nat", f"-A PREROUTING -d {site.node} -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:8080", f"-A PREROUTING -d {site.service}9 -j DNAT --to-destination 127.0.0.5")
+        s.rules(
+            "nat",
+            f"-A PREROUTING -d {site.node} -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:8080",
+            f"-A PREROUTING -d {site.service}9 -j DNAT --to-destination 127.0.0.5",
+        )
     chains = {"raw": ("PREROUTING",), "filter": ("INPUT", "FORWARD")}
     for table, names in chains.items():
-        s.rules(table, *(f"-A {name} -i {device} -p {proto}" for name in names for device in (site.uplink, site.pods, "eth7") for proto in ("tcp", "udp", "icmp")))
-    broadcast = "203.0.113.127" if site.node_bits == 25 else ("203.0.113.255" if site.node_bits == 24 else "100.64.15.255")
-    sources = (site.node, site.gateway, "127.0.0.1", "0.0.0.0", "255.255.255.255", broadcast, "224.0.0.9", site.pod + "12", "9.9.9.9", "240.0.0.1", "192.168.77.44",
-               site.near + "44", site.far + "44", site.near + "44")  # fmt: skip
-    destinations = (site.pod + "15", site.node, site.gateway, "127.0.0.1", "0.0.0.0", "255.255.255.255", broadcast, "224.0.0.9", "240.0.0.1", site.service + "9", site.pod + "15",
-                    "192.168.77.9", site.pod + "15")  # fmt: skip
+        s.rules(
+            table,
+            *(
+                f"-A {name} -i {device} -p {proto}"
+                for name in names
+                for device in (site.uplink, site.pods, "eth7")
+                for proto in ("tcp", "udp", "icmp")
+            ),
+        )
+    broadcast = (
+        "203.0.113.127" if site.node_bits == 25 else ("203.0.113.255" if site.node_bits == 24 else "100.64.15.255")
+    )
+    sources = (
+        site.node,
+        site.gateway,
+        "127.0.0.1",
+        "0.0.0.0",
+        "255.255.255.255",
+        broadcast,
+        "224.0.0.9",
+        site.pod + "12",
+        "9.9.9.9",
+        "240.0.0.1",
+        "192.168.77.44",
+        site.near + "44",
+        site.far + "44",
+        site.near + "44",
+    )
+    destinations = (
+        site.pod + "15",
+        site.node,
+        site.gateway,
+        "127.0.0.1",
+        "0.0.0.0",
+        "255.255.255.255",
+        broadcast,
+        "224.0.0.9",
+        "240.0.0.1",
+        site.service + "9",
+        site.pod + "15",
+        "192.168.77.9",
+        site.pod + "15",
+    )
     for turn in range(40):
         source, target = rng.choice(sources), rng.choice(destinations)
         src, dst = at(source, 50500 + turn), at(target, rng.choice((80, 53)))
         kind = rng.random()
-        packet = Packet.tcp(src, dst) if kind < 0.4 else Packet.udp(src, dst, b"m") if kind < 0.75 else Packet.echo(source, target, ident=turn)
+        packet = (
+            Packet.tcp(src, dst)
+            if kind < 0.4
+            else Packet.udp(src, dst, b"m")
+            if kind < 0.75
+            else Packet.echo(source, target, ident=turn)
+        )
         s.arrive(rng.choice((site.uplink, site.uplink, site.pods, "eth7")), packet)
     s.dump("iptables-save -c")
     if number % 2:
@@ -133,17 +208,30 @@ def sizes(rng: random.Random, number: int) -> Scenario:
     mtu = rng.choice((1280, 1400)) if six else rng.choice((576, 1000, 1400))
     s.run(f"ip link set {site.pods} mtu {mtu}")
     if number % 2:
-        s.rules("nat", f"-A PREROUTING -d {site.service}9 -j DNAT --to-destination {site.pod}15", f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE")
+        s.rules(
+            "nat",
+            f"-A PREROUTING -d {site.service}9 -j DNAT --to-destination {site.pod}15",
+            f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE",
+        )
     s.rules("filter", "-A FORWARD -p udp", "-A FORWARD -p tcp", "-A FORWARD -p icmp", "-A OUTPUT -p icmp")
     if six:
-        s.rules("filter", "-A FORWARD -p udp", "-A FORWARD -m conntrack --ctstate NEW", "-A OUTPUT -p ipv6-icmp", tool="ip6tables-legacy-restore")
+        s.rules(
+            "filter",
+            "-A FORWARD -p udp",
+            "-A FORWARD -m conntrack --ctstate NEW",
+            "-A OUTPUT -p ipv6-icmp",
+            tool="ip6tables-legacy-restore",
+        )
     for turn in range(22):
         size = mtu + rng.choice((-28, -48, -29, -27, -40, -20, -60, 0, 1, 80, 900, -300))
         data = bytes(n % 251 for n in range(max(size, 0)))
         if six and rng.random() < 0.5:
             client, target = site.client(rng, six=True), site.backend(rng, six=True)
         else:
-            client, target = site.client(rng), rng.choice((site.service + "9" if number % 2 else site.pod + "15", site.pod + "16"))
+            client, target = (
+                site.client(rng),
+                rng.choice((site.service + "9" if number % 2 else site.pod + "15", site.pod + "16")),
+            )
         src, dst, whole = at(client, 50800 + turn), at(target, 80), rng.random() < 0.5
         field = {} if ":" in client else {"dont_fragment": whole, "ident": 7000 + turn}
         kind = rng.random()
@@ -152,112 +240,25 @@ def sizes(rng: random.Random, number: int) -> Scenario:
         elif kind < 0.7:
             first = s.arrive(site.uplink, Packet.tcp(src, dst, flags="PA", seq=1, ack=1, payload=data, **field))
         elif kind < 0.85:
-            first = s.arrive(site.uplink, Packet.icmp(client, target, 128 if ":" in client else 8, rest=turn << 16, payload=data, **field))
+            first = s.arrive(
+                site.uplink,
+                Packet.icmp(client, target, 128 if ":" in client else 8, rest=turn << 16, payload=data, **field),
+            )
         else:
             source = site.node6 if ":" in target else site.node
-            first = s.send(Packet.udp(at(source, 50800 + turn), dst, data[: mtu - 100], **({} if ":" in target else {"dont_fragment": whole})))
+            first = s.send(
+                Packet.udp(
+                    at(source, 50800 + turn),
+                    dst,
+                    data[: mtu - 100],
+                    **({} if ":" in target else {"dont_fragment": whole}),
+                )
+            )
         if rng.random() < 0.3:
             s.reply(first, "A", 1, 2)
     s.dump("iptables-save -c")
     if number % 2:
         s.dump("conntrack -L")
-    return s
-
-
-def pieces(packet: Packet, cuts: list[int], ident: int) -> list[bytes]:
-    """Cut *packet* at the payload offsets *cuts* (multiples of 8) into fragments."""
-    body, parts = encode(packet)[20:], []
-    ends = [*cuts, len(body)]
-    for start, end in zip([0, *cuts], ends, strict=True):
-        head = Packet.opaque(_text(packet.src), _text(packet.dst), packet.proto, body[start:end])
-        part = head.rewritten(ttl=packet.ttl, ident=ident, dont_fragment=False, more_fragments=end != len(body), fragment_offset=start // 8)
-        parts.append(encode(part))
-    return parts
-
-
-def pieces6(packet: Packet, cuts: list[int], ident: int) -> list[bytes]:
-    """Cut an IPv6 *packet* likewise."""
-    whole = encode(packet)
-    head, body, parts = whole[:40], whole[40:], []
-    for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
-        extension = bytes([packet.proto, 0]) + (start | (end != len(body))).to_bytes(2, "big") + ident.to_bytes(4, "big")
-        size = (8 + end - start).to_bytes(2, "big")
-        parts.append(head[:4] + size + bytes([44, head[7]]) + head[8:] + extension + body[start:end])
-    return parts
-
-
-def _text(address: int) -> str:
-    return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-
-
-@family("iptables-fragments", 12)
-def fragments(rng: random.Random, number: int) -> Scenario:
-    """Fragments in and out of order, doubled, overlapping, too many, never complete; with and without reassembly."""
-    site = SITES[number % 3]
-    s = Scenario(site.interfaces())
-    lines = [f"-A {chain} {what}" for chain in ("FORWARD", "INPUT") for what in ("-f", "! -f", "-p udp -m udp --dport 80", "-p udp -m udp ! --dport 80", "-p tcp -m tcp --dport 80",
-                                                                               "-p icmp -m icmp --icmp-type 8", "-m length --length 100:")]  # fmt: skip
-    if number % 3:
-        lines.append("-A FORWARD -m conntrack --ctstate NEW")
-    if number % 3 == 2:
-        s.rules("nat", f"-A PREROUTING -d {site.service}9 -j DNAT --to-destination {site.pod}15", f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE")
-    s.rules("raw", "-A PREROUTING -f", "-A PREROUTING ! -f", "-A PREROUTING -m length --length 1000:")
-    s.rules("filter", *lines)
-    for turn in range(12):
-        client = site.client(rng)
-        target = rng.choice((site.service + "9" if number % 3 == 2 else site.backend(rng), site.backend(rng), site.node))
-        src, dst, data = at(client, 51200 + turn), at(target, 80), bytes(range(rng.randrange(60, 200))) * 3
-        packet = rng.choice((Packet.udp(src, dst, data), Packet.udp(src, dst, data), Packet.tcp(src, dst, flags="PA", seq=1, ack=1, payload=data), Packet.echo(client, target, ident=turn, payload=data)))
-        cuts = sorted(rng.sample(range(8, 168, 8), rng.randrange(1, 4)))
-        parts = pieces(packet, cuts, 900 + turn)
-        fate = rng.random()
-        if fate < 0.35:
-            rng.shuffle(parts)
-        elif fate < 0.5:
-            parts.pop(rng.randrange(len(parts)))
-        elif fate < 0.6:
-            parts.insert(1, parts[0])
-        elif fate < 0.7:  # overlapping: the second piece begins 8 bytes early
-            parts = pieces(packet, [cuts[0]], 900 + turn)
-            parts[1] = pieces(packet, [cuts[0] - 8] if cuts[0] > 8 else [8], 900 + turn)[1]
-        events = [s.arrive(site.uplink, part) for part in parts]
-        if rng.random() < 0.4:
-            s.reply(events[-1], "A", 1, 2)
-    s.dump("iptables-save -c")
-    if number % 3:
-        s.dump("conntrack -L")
-    return s
-
-
-@family("iptables-v6fragments", 6)
-def fragments6(rng: random.Random, number: int) -> Scenario:
-    """The same over IPv6, where only the sender cuts."""
-    site = SITES[number % 3]
-    s = Scenario(site.interfaces(six=True))
-    lines = [f"-A FORWARD {what}" for what in ("-p udp -m udp --dport 80", "-p udp", "-m length --length 0:200", "-p ipv6-icmp -m icmp6 --icmpv6-type 128", "-p ipv6-frag")]
-    if number % 2:
-        lines.append("-A FORWARD -m conntrack --ctstate NEW")
-        lines += [line.replace("FORWARD", "INPUT") for line in lines]
-    s.rules("filter", *lines, tool="ip6tables-legacy-restore")
-    for turn in range(10):
-        client = site.client(rng, six=True)
-        target = rng.choice((site.pod6 + "15", site.backend(rng, six=True), site.node6))
-        if number % 2:  # what was reassembled on the way is sent on with a fragment id that the kernel draws
-            target = site.node6
-        data = bytes(range(rng.randrange(60, 200))) * 3
-        src, dst = at(client, 51300 + turn), at(target, 80)
-        packet = Packet.udp(src, dst, data) if rng.random() < 0.7 else Packet.echo(client, target, ident=turn, payload=data)
-        parts = pieces6(packet, sorted(rng.sample(range(8, 168, 8), rng.randrange(1, 3))), 0xABC000 + turn)
-        fate = rng.random()
-        if fate < 0.4:
-            rng.shuffle(parts)
-        elif fate < 0.5:
-            parts.pop()
-        for part in parts:
-            s.arrive(site.uplink, part)
-    s.dump("ip6tables-save -c")
-    if number % 2:
-        s.dump("conntrack -L", six=True)
     return s
 
 
@@ -279,8 +280,17 @@ def routing6(rng: random.Random, number: int) -> Scenario:
     s.run("ip -6 route add default dev eth7 table 70", *rng.sample(setup, 6))
     marks = "-A PREROUTING -p udp -m udp --dport 53 -j MARK --set-xmark 0x7/0xffffffff"
     s.rules("mangle", marks, marks.replace("PREROUTING", "OUTPUT"), tool="ip6tables-legacy-restore")
-    s.rules("filter", *(f"-A {chain} -o {out}" for chain in ("FORWARD", "OUTPUT") for out in ("eth7", site.uplink, site.pods)), tool="ip6tables-legacy-restore")
-    targets = [site.service6 + n for n in ("41", "51", "61", "70", "80", "90")] + [site.pod6 + "12", "2001:db8:ffff::1", "ff0e::5", "::1"]
+    s.rules(
+        "filter",
+        *(f"-A {chain} -o {out}" for chain in ("FORWARD", "OUTPUT") for out in ("eth7", site.uplink, site.pods)),
+        tool="ip6tables-legacy-restore",
+    )
+    targets = [site.service6 + n for n in ("41", "51", "61", "70", "80", "90")] + [
+        site.pod6 + "12",
+        "2001:db8:ffff::1",
+        "ff0e::5",
+        "::1",
+    ]
     for turn in range(26):
         src, dst = at(site.client(rng, six=True), 51400 + turn), at(rng.choice(targets), rng.choice((53, 80)))
         make, hops = rng.choice((Packet.tcp, Packet.udp)), rng.choice((64, 64, 1, 2))
@@ -303,7 +313,13 @@ def walk(rng: random.Random, number: int) -> Scenario:
     tool = "ip6tables-legacy-restore" if six else "iptables-legacy-restore"
     s = Scenario(site.interfaces(six=six))
     five = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-    tables = {"raw": five[::3], "mangle": five, "filter": five[1:4], "security": five[1:4], "nat": (five[0], five[1], five[3], five[4])}
+    tables = {
+        "raw": five[::3],
+        "mangle": five,
+        "filter": five[1:4],
+        "security": five[1:4],
+        "nat": (five[0], five[1], five[3], five[4]),
+    }
     pod, vip = (site.pod6 + "15", site.service6 + "10") if six else (site.pod + "15", site.service + "10")
     for table in rng.sample(list(tables), len(tables)):
         lines = [f"-A {chain} -p {proto}" for chain in tables[table] for proto in ("tcp", "udp")]

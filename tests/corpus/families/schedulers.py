@@ -1,4 +1,4 @@
-"""Every IPVS scheduler: equal and unequal weights, UDP, persistence, destinations that come and go: ipvs-SCHEDULER-SHAPE."""
+"""Every IPVS scheduler under equal and unequal weights, UDP, persistence, churn: ipvs-SCHEDULER-SHAPE."""
 
 from __future__ import annotations
 
@@ -93,7 +93,13 @@ def _churn(scheduler: str, rng: random.Random, number: int) -> Scenario:
     return s
 
 
-SHAPES = {"equal": (_equal, 1), "weighted": (_weighted, 2), "udp": (_udp, 1), "persist": (_persist, 1), "churn": (_churn, 2)}
+SHAPES = {
+    "equal": (_equal, 1),
+    "weighted": (_weighted, 2),
+    "udp": (_udp, 1),
+    "persist": (_persist, 1),
+    "churn": (_churn, 2),
+}
 
 for _scheduler in SCHEDULERS:
     for _shape, (_build, _count) in SHAPES.items():

@@ -28,7 +28,6 @@ class CommentMatch(Match):
     """``--comment text``: always true."""
 
     always = True
-    cached = False
     options = (Option("comment", required=True),)
 
     text: str
