@@ -12,14 +12,16 @@ from __future__ import annotations
 import argparse
 import time
 
-from svcsim.commands.bench import print_churn, print_lookup
+from svcsim.commands.bench import print_churn, print_fit, print_lookup
 from svcsim.lab.churn import measure_churn
 from svcsim.lab.cost import SIZES, measure_lookup
 
 
 def main(services: tuple[int, ...] = SIZES, repeats: int = 5) -> None:
     """Print both tables; changes are measured up to a thousand services."""
-    print_lookup(measure_lookup(time.process_time_ns, services, repeats=repeats))
+    report = measure_lookup(time.process_time_ns, services, repeats=repeats)
+    print_lookup(report)
+    print_fit(report)
     print()
     print_churn(measure_churn(time.process_time_ns, [size for size in services if size <= 1000], repeats=repeats))
 

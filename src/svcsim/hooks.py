@@ -103,9 +103,9 @@ _INVALID = CtInfo.INVALID
 
 @attrs.frozen
 class Owner:
-    """Whose a local socket is: user, group, and supplementary *groups*."""
+    """Whose a local socket is: user, group, and supplementary *groups*; a socket of the kernel's has no *uid*."""
 
-    uid: int = 0
+    uid: int | None = 0
     gid: int = 0
     groups: frozenset[int] = frozenset()
 
@@ -208,7 +208,8 @@ class Skb:
             return
         if proto != Proto.ICMP:
             checksum = adjust(checksum, old_address, address)
-        self.checksum = adjust(checksum, old_port, port)
+        checksum = adjust(checksum, old_port, port)
+        self.checksum = checksum or (0xFFFF if proto in (Proto.UDP, Proto.UDPLITE) else 0)  # 0 would say: none
 
     @property
     def packet(self) -> Packet:

@@ -15,7 +15,7 @@ from svcsim.hooks import Skb
 from svcsim.route import Route, RouteKind, Routing
 from svcsim.sysctl import Sysctl, Sysctls
 
-__all__ = ["DEVICE_PARAMETERS", "HOST_PARAMETERS", "Ingress", "Limiter"]
+__all__ = ["DEVICE_PARAMETERS", "HOST_PARAMETERS", "Ingress", "Peers"]
 
 #: What belongs to the host as a whole. A node forwards from the start, as its users expect; a bare kernel does not.
 HOST_PARAMETERS = [
@@ -51,8 +51,10 @@ DEVICE_PARAMETERS = {
 #: Of those, what changes nothing here: there is no neighbour resolution.
 _NOT_MODELLED = {"arp_ignore", "arp_announce", "accept_ra", "accept_dad", "accept_redirects", "log_martians"}
 
+_REDIRECT_LOAD, _REDIRECTS = 20 * MILLISECOND, 9
 #: More decisions than this are forgotten at once rather than kept.
 _CACHE_SIZE = 1 << 16
+_ODD = frozenset({0, 127})
 _ALL_HOSTS = {Family.IPV4: 0xE0000001, Family.IPV6: 0xFF02 << 112 | 1}
 
 
@@ -69,49 +71,71 @@ class _Input:
 
 
 @attrs.define
-class Limiter:
+class Peers:
     """
-    A bucket of tokens per peer: *burst* at first, one more every *interval* nanoseconds.
+    What a host remembers of those that it sends ICMP to, so as not to talk too much.
+
+    That there is no way (`may_refuse`) is said once a second and, after a long silence, up to five times at once; but
+    an ICMP error of another kind takes all that was saved up. Redirects go out at once, then after 20 ms, 40, 80 and so
+    on, and not at all after nine.
 
     >>> clock = Clock()
-    >>> errors = Limiter(clock, burst=2, interval=SECOND)
-    >>> [errors.allows(7) for _ in range(3)]
-    [True, True, False]
-    >>> clock.advance(SECOND); errors.allows(7)
-    True
+    >>> peers = Peers(clock)
+    >>> peers.may_refuse(7), peers.may_refuse(7), peers.may_redirect(7), peers.may_redirect(7)
+    (True, True, True, False)
+    >>> clock.advance(SECOND // 2); peers.told(7); peers.may_refuse(7)
+    False
     """
 
     clock: Clock
-    burst: int
-    interval: int
-    _peers: dict[int, tuple[int, int]] = attrs.field(factory=dict, init=False)  # tokens in ns, and when counted
+    _known: dict[int, tuple[int, int, int]] = attrs.field(factory=dict, init=False)  # saved, last time, redirects
 
-    def allows(self, peer: int) -> bool:
-        """Take a token of *peer*'s if there is one."""
-        now, full = self.clock.now, self.burst * self.interval
-        tokens, counted = self._peers.get(peer, (full, now))
-        tokens = min(full, tokens + now - counted)
-        allowed = tokens >= self.interval
-        if len(self._peers) >= 1 << 16:
-            self._peers.clear()
-        self._peers[peer] = (tokens - self.interval if allowed else tokens, now)
+    def _of(self, address: int) -> tuple[int, int, int]:
+        return self._known.get(address, (0, self.clock.now - 60 * SECOND, 0))
+
+    def _keep(self, address: int, saved: int, redirects: int) -> None:
+        if len(self._known) >= _CACHE_SIZE:
+            self._known.clear()
+        self._known[address] = (saved, self.clock.now, redirects)
+
+    def may_refuse(self, address: int) -> bool:
+        """Whether *address* may be told once more that there is no way (ip_rt_error_cost, ip_rt_error_burst)."""
+        saved, last, redirects = self._of(address)
+        saved = min(5 * SECOND, saved + self.clock.now - last)
+        allowed = saved >= SECOND
+        self._keep(address, saved - SECOND if allowed else saved, redirects)
         return allowed
+
+    def told(self, address: int) -> None:
+        """An ICMP error goes to *address*; one that `may_refuse` allowed at this moment has been counted already."""
+        _, last, redirects = self._of(address)
+        if last != self.clock.now:
+            self._keep(address, 0, redirects)
+
+    def may_redirect(self, address: int) -> bool:
+        """Whether *address* may be told once more of a shorter way (ip_rt_redirect_load, _number, _silence)."""
+        saved, last, sent = self._of(address)
+        now = self.clock.now
+        if now > last + (_REDIRECT_LOAD << (_REDIRECTS + 1)):
+            sent = saved = 0
+        if sent >= _REDIRECTS:
+            self._keep(address, saved, sent)
+            return False
+        if sent and now <= last + (_REDIRECT_LOAD << sent):
+            return False
+        self._keep(address, saved, sent + 1)
+        return True
 
 
 class Ingress:
     """The input routing of one family on one host."""
 
-    #: A redirect to one peer is followed by the next after 20 ms, then 40, 80 ... and none after nine (ip_rt_redirect).
-    _REDIRECT_LOAD, _REDIRECT_NUMBER = 20 * MILLISECOND, 9
-    _REDIRECT_SILENCE = _REDIRECT_LOAD << (_REDIRECT_NUMBER + 1)
-
     def __init__(self, family: Family, routing: Routing, sysctls: Sysctls, clock: Clock) -> None:
         self.family, self.routing, self.sysctls, self.clock = family, routing, sysctls, clock
-        self.errors = Limiter(clock, burst=5, interval=SECOND)  # ip_rt_error_burst, ip_rt_error_cost
+        self.peers = Peers(clock)
         self._inputs: dict[str, _Input] = {}
         self._decisions: dict[tuple[int, int, int, str], Route | None] = {}
         self._generation = routing.generation
-        self._redirected: dict[int, tuple[int, int]] = {}  # peer: redirects sent, and when the last one was
         for scope in ("all", "default"):
             self.add_device(scope)
 
@@ -174,7 +198,7 @@ class Ingress:
             return self._route_ipv6(skb)
         src, dst, indev = skb.src, skb.dst, skb.indev
         device = self._inputs.get(indev) or self.input_of(indev)
-        if src >> 28 >= 0xE or src >> 24 in (0, 127) or dst >> 24 in (0, 127) or dst >> 28 >= 0xE:
+        if src >> 28 >= 0xE or dst >> 28 >= 0xE or src >> 24 in _ODD or dst >> 24 in _ODD:
             return self._route_odd(skb, device)
         route = self.routing.lookup(dst, src, skb.mark, indev)
         if route.kind is RouteKind.UNICAST or route.kind is RouteKind.LOCAL:
@@ -184,7 +208,7 @@ class Ingress:
     def _route_odd(self, skb: Skb, device: _Input) -> Route | None:
         """Decide on addresses that few packets carry: multicast, broadcast, loopback, zero."""
         src, dst = skb.src, skb.dst
-        if src >> 28 >= 0xE or (src >> 24 == 0 and dst != 0xFFFFFFFF):
+        if src >> 28 == 0xE or src == 0xFFFFFFFF or (src >> 24 == 0 and dst != 0xFFFFFFFF):
             return None
         if (src >> 24 == 127 or dst >> 24 == 127) and not device.route_localnet:
             return None
@@ -231,16 +255,4 @@ class Ingress:
         back = self.routing.lookup(skb.src, skb.dst)
         if back.kind is not RouteKind.UNICAST or back.gateway or back.device != skb.indev:
             return False
-        now = self.clock.now
-        sent, last = self._redirected.get(skb.src, (0, 0))
-        if now > last + self._REDIRECT_SILENCE:
-            sent = 0
-        if sent >= self._REDIRECT_NUMBER:
-            self._redirected[skb.src] = (sent, now)
-            return False
-        if sent and now <= last + (self._REDIRECT_LOAD << sent):
-            return False
-        if len(self._redirected) >= 1 << 16:
-            self._redirected.clear()
-        self._redirected[skb.src] = (sent + 1, now)
-        return True
+        return self.peers.may_redirect(skb.src)

@@ -20,7 +20,7 @@ from svcsim.icmp import error_about, reset_of
 from svcsim.ingress import HOST_PARAMETERS, Ingress
 from svcsim.lb.director import Director
 from svcsim.outcome import Outcome, Sent
-from svcsim.packet import Packet, Tcp
+from svcsim.packet import Icmp, Packet, Tcp
 from svcsim.rng import Streams
 from svcsim.route import Route, RouteEntry, RouteKind, Routing
 from svcsim.stack import LocalStack, Socket
@@ -41,7 +41,9 @@ _UNICAST, _LOCAL = RouteKind.UNICAST, RouteKind.LOCAL
 
 #: The kernel whose behaviour is meant unless a node is told otherwise.
 _NEWEST_KERNEL = "6.18"
-_ROOT = Owner()
+_ROOT, _KERNEL = Owner(), Owner(uid=None)
+#: ICMP errors that count against a peer (icmp_ratemask).
+_LIMITED = frozenset({3, 4, 11, 12})
 _ERRNO = {
     RouteKind.NONE: errno.ENETUNREACH,
     RouteKind.UNREACHABLE: errno.EHOSTUNREACH,
@@ -107,6 +109,7 @@ class Node:
         self.outcome = Outcome()
         self._labels = self.streams["ipv6 flow label"]
         self._backlog: deque[Skb] = deque()
+        self._speaking_icmp = False
         self._at_home: dict[
             Family, Defragmenter
         ] = {}  # fragments for this host, where nothing put them together before
@@ -361,7 +364,7 @@ class Node:
         ingress = self.ingress[skb.family]
         answer = _REFUSAL[skb.family].get(route.kind)
         if answer is not None and ingress.input_of(skb.indev).forwarding:
-            if skb.family is Family.IPV6 or ingress.errors.allows(skb.src):
+            if skb.family is Family.IPV6 or ingress.peers.may_refuse(skb.src):
                 self.answer_icmp(skb, *answer)
         return self._drop(skb, f"{route.kind.value}: no way to its destination")
 
@@ -396,11 +399,15 @@ class Node:
 
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:
         """Tell the sender of *skb* by an ICMP error that quotes it as it stands now, unless none may be sent."""
+        if self._speaking_icmp:
+            return  # a host that is sending one ICMP message cannot send another about it
         routing = self.routes[skb.family]
         mine = routing.is_local(skb.dst)
         back = routing.lookup(skb.src, skb.dst if mine else 0)
         packet = error_about(skb, type, code, rest, skb.dst if mine else back.source)
         if packet is not None:
+            if (type, code) != (3, 4) and type in _LIMITED and back.device != "lo":
+                self.ingress[skb.family].peers.told(skb.src)
             self.originate(packet, about=skb)
 
     def answer_reset(self, skb: Skb) -> None:
@@ -417,8 +424,8 @@ class Node:
         """
         Send a *packet* of the host's own, by *outdev* if one is named.
 
-        One *about* another belongs to that one's connection. IPv6 packets of the host's own protocols are *labelled*
-        as a flow.
+        One *about* another belongs to that one's connection. What the host's own protocols send is *labelled*: it has a
+        socket, and in IPv6 a flow label.
         """
         if packet.family is Family.IPV6 and labelled:  # by a hash that nobody else can predict
             label = self._labels.at(hash((packet.src, packet.dst, packet.proto, packet.sport, packet.dport)))
@@ -430,11 +437,16 @@ class Node:
         if about is not None and about.ct is not None:
             skb.ct = about.ct
             skb.ctinfo = CtInfo.RELATED if about.ctinfo.is_reply else CtInfo.RELATED_REPLY
+        skb.owner = _KERNEL if labelled else None
         route = self.routes[packet.family].lookup(packet.dst, packet.src, mark, outdev=outdev)
         if route.kind in _ERRNO or not self._may_have_source(packet.family, packet.src, route):
             self._drop(skb, f"{route}: no way back")
-        else:
+            return
+        speaking, self._speaking_icmp = self._speaking_icmp, self._speaking_icmp or isinstance(packet.header, Icmp)
+        try:
             self.transmit(skb, route)
+        finally:
+            self._speaking_icmp = speaking
 
 
 def _version(text: str) -> tuple[int, ...]:

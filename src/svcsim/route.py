@@ -189,8 +189,8 @@ class Routing:
         for rule in self.rules:
             if not rule.fits(src, dst, mark, indev, outdev):
                 continue
-            if rule.kind is not RouteKind.UNICAST:
-                return Route(rule.kind)
+            if rule.kind is not RouteKind.UNICAST:  # an "unreachable" rule is answered as if there were no route
+                return Route(RouteKind.NONE if rule.kind is RouteKind.UNREACHABLE else rule.kind)
             table = self.tables.get(rule.table)
             if table is None:
                 continue

@@ -16,8 +16,8 @@ def test_lookup_prints_a_table(capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[1].split()[0] == "services"
     assert len(out) == 2 + 2 * 4 + 2
-    assert "ns a rule asked (R2 " in out[-2]
-    assert out[-1].startswith("For a random service")
+    assert out[-2].startswith("For a random service")
+    assert "ns a rule asked (R2 " in out[-1]
 
 
 def test_lookup_gives_json_alone(capsys):

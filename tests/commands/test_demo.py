@@ -35,7 +35,7 @@ def test_both_modes_refuse_a_service_without_endpoints(shown):
 
 def test_ipvs_takes_turns(shown):
     """Of sixty connections each of three endpoints gets twenty by turns; at random they get about that."""
-    rows = re.findall(r"^10\.96\.200\.80:80 +(\S+:8080) +(\d+) +(\d+)$", shown, re.M)
+    rows = re.findall(r"^shop/web:http +(\S+:8080) +(\d+) +(\d+)$", shown, re.M)
 
     assert [int(by_turns) for _, _, by_turns in rows] == [20, 20, 20]
     assert sum(int(at_random) for _, at_random, _ in rows) == 60

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from svcsim.console import table
@@ -17,7 +17,7 @@ from svcsim.lab.churn import CHANGES, WAYS, ChurnReport, measure_churn
 from svcsim.lab.cost import POSITIONS, SIZES, LookupReport, measure_lookup
 from svcsim.lab.plots import plot_cost, write_figure
 
-__all__ = ["add_parser", "print_churn", "print_lookup", "run_churn", "run_lookup"]
+__all__ = ["add_parser", "print_churn", "print_fit", "print_lookup", "run_churn", "run_lookup"]
 
 _CHURN_SIZES = (10, 100, 1000)
 
@@ -75,7 +75,7 @@ def run_lookup(args: argparse.Namespace) -> int:
         seed=args.seed,
         progress=_progress,
     )
-    _give(report, args.json, print_lookup)
+    _give(report, args.json, _print_lookup_and_fit)
     if args.plot is not None:
         write_figure(plot_cost(report), args.plot)
     return 0
@@ -115,10 +115,10 @@ def _give(report: LookupReport | ChurnReport, to: str | None, show: Callable[...
             raise ConfigError(f"{to}: {error.strerror}") from None
 
 
-def print_lookup(report: LookupReport) -> None:
+def print_lookup(report: LookupReport, positions: Sequence[str] = POSITIONS) -> None:
     """Print a table of look-ups, one line for each number of services and position."""
     rows = []
-    for position in POSITIONS:
+    for position in positions:
         for rules, hashed in zip(report.of("iptables", position), report.of("ipvs", position), strict=True):
             rows.append(
                 (
@@ -133,9 +133,18 @@ def print_lookup(report: LookupReport) -> None:
             )
     head = ("services", "connection to", "rules asked", "iptables us", "entries probed", "ipvs us", "ratio")
     table(head, rows, title=f"First packet of a connection, {report.endpoints} endpoints a service")
+    print(_crossing(report.crossing))
+
+
+def print_fit(report: LookupReport) -> None:
+    """Print the line through the times of iptables mode."""
     fit = report.fit
     print(f"iptables: {fit.intercept / 1000:.1f} us + {fit.slope:.1f} ns a rule asked (R2 {fit.r_squared:.4f})")
-    print(_crossing(report.crossing))
+
+
+def _print_lookup_and_fit(report: LookupReport) -> None:
+    print_lookup(report)
+    print_fit(report)
 
 
 def _crossing(crossing: float | None) -> str:

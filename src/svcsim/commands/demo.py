@@ -22,7 +22,9 @@ from svcsim.packet import Packet
 
 __all__ = ["add_parser", "run"]
 
-_WEB, _SEARCH, _DNS, _PAY = "10.96.200.80:80", "10.96.33.7:9000", "10.96.0.10:53", "10.96.71.5:443"
+_WEB, _PAY = "10.96.200.80:80", "10.96.71.5:443"
+_BALANCED = {"shop/web:http": _WEB, "shop/search:grpc": "10.96.33.7:9000", "kube-system/dns:dns": "10.96.0.10:53"}
+_DATAGRAMS = "kube-system/dns:dns"
 _LOADED = {
     "iptables": "from a real iptables-save",
     "ipvs": "from a real ipvsadm -Sn, ipset save and iptables-save",
@@ -52,17 +54,17 @@ def run(args: argparse.Namespace) -> int:
     """Show one journey in each mode, where many connections went, and what finding a service costs."""
     nodes = {mode: example_node(mode, seed=args.seed) for mode in MODES}
     for mode, node in nodes.items():
-        _heading(f"{mode} mode, loaded {_LOADED[mode]}: a pod asks for {_WEB}")
+        _heading(f"{mode} mode, loaded {_LOADED[mode]}: a pod asks for shop/web:http")
         _tell_journey(node)
-    _heading(f"No endpoints: a pod asks for {_PAY}")
+    _heading("No endpoints: a pod asks for shop/pay:https")
     for mode, node in nodes.items():
         print(f"{mode}: {node.receive(Packet.tcp('10.244.1.7:40000', _PAY), 'cni0')}")
     _heading(f"Where {args.connections} connections to each service went")
-    spreads = [_spread(nodes, service, args.connections) for service in (_WEB, _SEARCH, _DNS)]
+    spreads = [_spread(nodes, service, args.connections) for service in _BALANCED]
     _print_spreads(spreads)
     _heading("What finding the service costs, here and now")
     sizes = sorted({size for size in (10, 100, 1000, 10_000) if size < args.services} | {args.services})
-    print_lookup(measure_lookup(time.process_time_ns, sizes, packets=50, repeats=3, seed=args.seed))
+    print_lookup(measure_lookup(time.process_time_ns, sizes, packets=50, repeats=3, seed=args.seed), ("random",))
     return 0
 
 
@@ -98,10 +100,10 @@ class _Spread:
 
 def _spread(nodes: dict[str, Node], service: str, connections: int) -> _Spread:
     """Open *connections* to *service* from a few pods, the same ones in each mode."""
-    make = Packet.udp if service == _DNS else Packet.tcp
+    make = Packet.udp if service == _DATAGRAMS else Packet.tcp
     counts: dict[str, Counter[str]] = {mode: Counter() for mode in nodes}
     for number in range(connections):
-        packet = make(f"10.244.1.{100 + number % 50}:{20_000 + number}", service)
+        packet = make(f"10.244.1.{100 + number % 50}:{20_000 + number}", _BALANCED[service])
         for mode, node in nodes.items():
             for sent in node.receive(packet, "cni0").sent:
                 out = sent.packet

@@ -31,6 +31,8 @@ def answer(packet: Packet, event: dict[str, Any]) -> Packet | None:
         "tos": 0,
         "ident": 0,
         "dont_fragment": True,
+        "more_fragments": False,
+        "fragment_offset": 0,
         "options": b"",
         "next_header": None,
         "flow_label": 0,

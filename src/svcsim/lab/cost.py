@@ -28,6 +28,7 @@ __all__ = ["POSITIONS", "SIZES", "LookupCost", "LookupReport", "measure_lookup",
 POSITIONS = ("first", "last", "random", "none")
 #: Numbers of services, unless others are asked for.
 SIZES = (10, 100, 1000, 10_000)
+_FIRST_POD = 200
 _FIRST_PORT, _PORTS_TRIED = 1024, 50_000
 _LAST_CLUSTER_IP = 0x0A6F_FFFE  # of 10.96.0.0/12
 
@@ -94,29 +95,60 @@ def measure_lookup(
     """
     Measure connections to services in both modes, for each number of services in *sizes*.
 
-    Each repeat times *packets* connections that were never seen before. Before that, as many are counted, and checked
-    to reach an endpoint of their service. *progress* is told what comes next.
+    Each repeat times *packets* connections that were never seen before, of every kind in turn, so that a machine that is
+    slow for a while is slow for all of them. Before that, every service is asked for once (what a node keeps by
+    destination is there then), and as many connections again are counted, and checked to reach an endpoint of their
+    service. *progress* is told what comes next.
     """
     if not sizes or min(sizes) < 1 or packets < 1 or repeats < 1 or endpoints < 1:
         raise ConfigError("a measurement wants at least one service, endpoint, packet and repeat")
     if packets * repeats > _PORTS_TRIED:
         raise ConfigError(f"{packets} packets times {repeats} repeats are more than {_PORTS_TRIED} connections")
-    costs = []
+    kinds: list[_Kind] = []
     for size in sorted(set(sizes)):
         portals = make_portals(size, endpoints, seed=seed)
         for mode in MODES:
             progress(f"{mode}, {size} services")
             node = (iptables_node if mode == "iptables" else ipvs_node)(portals, seed=seed)
-            for client, position in enumerate(POSITIONS):
-                connections = _connections(portals, position, client, packets * (repeats + 1), seed)
-                costs.append(_measure(timer, node, mode, size, position, connections, packets))
+            _receive_all(node, [_opening(_FIRST_POD - 1, number, portal) for number, portal in enumerate(portals)])
+            for pod, position in enumerate(POSITIONS, start=_FIRST_POD):
+                connections = _connections(portals, position, pod, packets * (repeats + 1), seed)
+                kinds.append(_counted(node, mode, size, position, connections, packets))
+    for repeat in range(repeats):
+        progress(f"repeat {repeat + 1} of {repeats}")
+        for kind in kinds:
+            kind.taken.append(timed(timer, _receive_all, kind.node, kind.bursts[repeat]))
+    costs = tuple(
+        LookupCost(kind.mode, kind.services, kind.position, kind.rules, kind.probes, timing_of(kind.taken, packets))
+        for kind in kinds
+    )
     walked = [cost for cost in costs if cost.mode == "iptables"]
     fit = fit_line([cost.rules for cost in walked], [cost.time.median for cost in walked])
-    return LookupReport(endpoints, seed, repeats, packets, tuple(costs), fit, _crossing(costs))
+    return LookupReport(endpoints, seed, repeats, packets, costs, fit, _crossing(costs))
+
+
+@attrs.define
+class _Kind:
+    """One mode, size and position: where its packets go, what was counted, and the packets and times of each repeat."""
+
+    mode: str
+    services: int
+    position: str
+    node: Node
+    rules: float
+    probes: float
+    bursts: list[list[Packet]]
+    taken: list[int] = attrs.field(factory=list)
+
+
+def _opening(pod: int, number: int, portal: Portal | None, nowhere: str = "") -> Packet:
+    """The first packet of a pod's connection to a service, or to where none is."""
+    target = f"{portal.address}:{portal.port}" if portal is not None else f"{nowhere}:80"
+    return Packet.tcp(f"10.244.1.{pod}:{_FIRST_PORT + number % _PORTS_TRIED}", target)
 
 
 def _connections(
-    portals: Sequence[Portal], position: str, client: int, count: int, seed: int
+    portals: Sequence[Portal], position: str, pod: int, count: int, seed: int
 ) -> list[tuple[Portal | None, Packet]]:
     """First packets from one pod, each of another connection, with the service that they are for."""
     choice = Streams(seed)["random service"]
@@ -128,21 +160,14 @@ def _connections(
         portal = {"first": portals[0], "last": portals[-1], "none": None}.get(position)
         if position == "random":
             portal = portals[choice.below(len(portals))]
-        target = f"{portal.address}:{portal.port}" if portal is not None else f"{nowhere}:80"
-        chosen.append((portal, Packet.tcp(f"10.244.1.{200 + client}:{_FIRST_PORT + number}", target)))
+        chosen.append((portal, _opening(pod, number, portal, nowhere)))
     return chosen
 
 
-def _measure(
-    timer: Timer,
-    node: Node,
-    mode: str,
-    size: int,
-    position: str,
-    connections: list[tuple[Portal | None, Packet]],
-    packets: int,
-) -> LookupCost:
-    """Count with the first *packets* connections, which are traced, and take the time of the rest."""
+def _counted(
+    node: Node, mode: str, size: int, position: str, connections: list[tuple[Portal | None, Packet]], packets: int
+) -> _Kind:
+    """Count with the first *packets* connections, which are traced; the rest is for the repeats."""
     rules, probes = 0, node.ipvs.table.probes
     for portal, packet in connections[:packets]:
         outcome = node.receive(packet, "cni0", trace=True)
@@ -151,8 +176,7 @@ def _measure(
     probes = node.ipvs.table.probes - probes
     rest = [packet for _, packet in connections[packets:]]
     bursts = [rest[start : start + packets] for start in range(0, len(rest), packets)]
-    taken = [timed(timer, _receive_all, node, burst) for burst in bursts]
-    return LookupCost(mode, size, position, rules / packets, probes / packets, timing_of(taken, packets))
+    return _Kind(mode, size, position, node, rules / packets, probes / packets, bursts)
 
 
 def _receive_all(node: Node, packets: list[Packet]) -> None:

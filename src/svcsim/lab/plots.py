@@ -46,6 +46,8 @@ def plot_cost(report: LookupReport) -> Figure:
     The bars at the times reach from the quickest to the slowest repeat.
     """
     figure = _figure(10, 4.2)
+    from matplotlib.ticker import LogLocator  # `_figure` has found matplotlib
+
     counts, times = figure.subplots(1, 2)
     for (mode, position), (colour, mark, line, label) in _STYLES.items():
         costs = report.of(mode, position)
@@ -64,6 +66,10 @@ def plot_cost(report: LookupReport) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("services")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.minorticks_off()
         axes.grid(which="major", color="#dddddd", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
     counts.legend(frameon=False, fontsize="small")

@@ -477,7 +477,7 @@ class Director(Control):
         if conn.method is _MASQ:
             trace = skb.trace
             before = skb.tuple() if trace is not None else None
-            skb.payload = rewrite_quote(skb.payload, dst=conn.vaddr, dport=conn.vport, transport=False)
+            skb.payload = rewrite_quote(skb.payload, dst=conn.vaddr, dport=conn.vport, transport_checksum=False)
             skb.set_source(conn.vaddr, skb.sport)
             if trace is not None:
                 trace.append(Rewritten("ipvs icmp reply", before, skb.tuple()))

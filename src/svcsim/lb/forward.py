@@ -96,7 +96,7 @@ def masquerade_icmp(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     local = route.kind is _LOCAL
     if not local and not _may_leave(skb, state, route, route.mtu):
         return _STOLEN
-    skb.payload = rewrite_quote(skb.payload, src=conn.daddr, sport=conn.dport, transport=False)
+    skb.payload = rewrite_quote(skb.payload, src=conn.daddr, sport=conn.dport, transport_checksum=False)
     skb.set_destination(conn.daddr, skb.dport)
     skb.ipvs_property = True
     if not conn.nfct:

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-import attrs
-
 from svcsim.hooks import Hook
 from svcsim.tables.chain import GOTO, JUMP, RETURN, VERDICT, Chain, Link
 from svcsim.tables.extension import Extension, Place
@@ -30,18 +28,13 @@ _LOOP = "Too many levels of symbolic links."
 _HOOKS = [frozenset(hook for hook in Hook if bits & 1 << hook) for bits in range(1 << len(Hook))]
 
 
-@attrs.define(eq=False)
-class Outline:
-    """What matters of a chain: the chains that its reachable rules lead to, and those rules that care for hooks."""
-
-    leads_to: dict[Chain, None]
-    limited: list[Rule]
+#: What matters of a chain: the chains that its reachable rules lead to, and those of them that care for hooks.
+Outline = tuple[Collection[Chain], Collection[Rule]]
 
 
 def _extensions(rule: Rule) -> Iterable[Extension]:
     target = rule.target
     return (*rule.matches, target) if isinstance(target, Target) else rule.matches
-
 
 
 def _outline(chain: Chain) -> Outline:
@@ -59,7 +52,7 @@ def _outline(chain: Chain) -> Outline:
         if link.limited:
             limited = [link.rule] if limited is None else [*limited, link.rule]
         link = link.next
-    return Outline(leads_to or (), limited or ())
+    return leads_to or (), limited or ()
 
 
 class Checker:
@@ -124,10 +117,10 @@ class Checker:
     def _check_change(self, chain: Chain, old: Outline | None) -> None:
         if not chain.reached:
             return
-        outline: Outline = chain.outline
+        leads_to: Collection[Chain] = chain.outline[0]
         self._check_hooks(chain)
-        for target in outline.leads_to:
-            if old is None or target not in old.leads_to:
+        for target in leads_to:
+            if old is None or target not in old[0]:
                 _order([target], {chain})
                 self._spread(target, chain.reached)
 
@@ -139,7 +132,7 @@ class Checker:
             if hooks & ~chain.reached:
                 chain.reached |= hooks
                 self._check_hooks(chain)
-                todo += chain.outline.leads_to
+                todo += chain.outline[0]
 
     def _check_all(self) -> None:
         for chain in self._table.chains.values():
@@ -151,14 +144,15 @@ class Checker:
             base.reached |= 1 << hook
         for chain in reversed(order):
             hooks = chain.reached
-            for target in chain.outline.leads_to:
+            leads_to, limited = chain.outline
+            for target in leads_to:
                 target.reached |= hooks
-            if chain.outline.limited:
+            if limited:
                 self._check_hooks(chain)
 
     def _check_hooks(self, chain: Chain) -> None:
         """Refuse rules of a chain that may not be reached from the hooks from which it is."""
-        limited: Iterable[Rule] = chain.outline.limited
+        limited: Iterable[Rule] = chain.outline[1]
         hooks = _HOOKS[chain.reached]
         for rule in limited:
             header = rule.header
@@ -181,17 +175,22 @@ def _order(starts: list[Chain], above: set[Chain]) -> list[Chain]:
     for start in starts:
         if start in done:
             continue
-        todo = [(start, iter(_outlined(start).leads_to))]
+        todo = [(start, iter(_leads_to(start)))]
         way.add(start)
         while todo:
             chain, targets = todo[-1]
             for target in targets:
+                if target in done:
+                    continue
                 if target in way:
                     raise Refusal(f"a loop: {target.name} leads back to itself", _LOOP)
-                if target not in done:
+                onward = _leads_to(target)
+                if onward:
                     way.add(target)
-                    todo.append((target, iter(_outlined(target).leads_to)))
+                    todo.append((target, iter(onward)))
                     break
+                done.add(target)
+                order.append(target)
             else:
                 todo.pop()
                 way.discard(chain)
@@ -200,8 +199,8 @@ def _order(starts: list[Chain], above: set[Chain]) -> list[Chain]:
     return order
 
 
-def _outlined(chain: Chain) -> Outline:
+def _leads_to(chain: Chain) -> Collection[Chain]:
     if chain.outline is None:
         chain.outline = _outline(chain)
     outline: Outline = chain.outline
-    return outline
+    return outline[0]

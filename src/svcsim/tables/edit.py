@@ -11,8 +11,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import attrs
-
 from svcsim.errors import ConfigError, ExistsError, MissingError
 from svcsim.hooks import Verdict
 from svcsim.tables.chain import GOTO, JUMP, Chain, Link
@@ -191,7 +189,8 @@ class Edit:
         """Make an empty chain."""
         if name in self.table.chains or name in _RESERVED:
             raise ExistsError("Chain already exists.")
-        self._save_chains()
+        if not self._chains_saved:
+            self._save_chains()
         self.table.chains[name] = chain = Chain(name)
         self._fresh.add(chain)
         self._touched[chain] = None
@@ -233,7 +232,7 @@ class Edit:
                 for link in other:
                     if link.aim is chain:
                         rule: Rule = link.rule
-                        link.rule = attrs.evolve(rule, target=Jump(name, link.kind == GOTO))
+                        link.rule = rule._replace(target=Jump(name, link.kind == GOTO))
 
     def policy(self, name: str, policy: str, counters: Counters | None = None) -> None:
         """Set the policy of a built-in chain, and with it its counters."""

@@ -89,6 +89,8 @@ class Extension(abc.ABC):
     tracks: ClassVar[bool] = False
     #: Whether the same words are likely to come again, so that what was read of them is worth keeping.
     cached: ClassVar[bool] = True
+    #: The option of which `brief` reads the value.
+    main: ClassVar[str] = ""
     #: Whether reading its options depends on the protocol that the rule names before them.
     reads_protocol: ClassVar[bool] = False
 
@@ -98,11 +100,11 @@ class Extension(abc.ABC):
         return cls()
 
     @classmethod
-    def quick(cls, words: list[str], family: Family, proto: int) -> Self | None:
+    def brief(cls, value: str, family: Family, proto: int) -> Self | None:
         """
-        Read the commonest form of its options without further ado; None if it is another.
+        Read the *value* of `main` where that is all that was given, without further ado; None if that will not do.
 
-        Large rulesets say the same things again and again; what this answers is what `parse` would.
+        Large rulesets say such things again and again; what this answers is what `parse` would.
         """
         return None
 

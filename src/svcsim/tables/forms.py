@@ -52,24 +52,24 @@ class Plan:
 class _Slot:
     """An extension whose values differ from line to line; those that come again are kept."""
 
-    __slots__ = ("known", "parser", "pick", "places", "use")
+    __slots__ = ("brief", "family", "known", "parser", "pick", "places", "use")
 
     def __init__(self, parser: Parser, use: Use, places: list[int], groups: list[int]) -> None:
-        self.parser, self.use, self.places = parser, use, places
+        self.parser, self.family, self.use, self.places = parser, parser.family, use, places
         #: Takes this extension's values out of all values of a line.
         self.pick = itemgetter(*groups)
         self.known: dict[Any, Any] = {}
+        self.brief = len(use.words) == 2 and use.words[0] == use.plugin.main
 
     def make(self, values: Any) -> Any:
         """The extension with these values."""
         use = self.use
-        words = use.words.copy()
-        if values.__class__ is str:
-            words[self.places[0]] = values
-        else:
-            for place, value in zip(self.places, values, strict=True):
+        found: Any = use.plugin.brief(values, self.family, use.proto[0]) if self.brief else None
+        if found is None:
+            words = use.words.copy()
+            for place, value in zip(self.places, (values,) if len(self.places) == 1 else values, strict=True):
                 words[place] = value
-        found = self.parser.read(use.plugin, words, use.proto)
+            found = self.parser.read(use.plugin, words, use.proto)
         if use.plugin.cached:
             keep(self.known, values, found)
         return found
@@ -110,8 +110,8 @@ class Form:
         self.limited = any(extension.limited for extension in extensions)
         self.tracks = any(extension.tracks for extension in extensions)
         self.plain = all(map(_is_plain, extensions))
-        #: The form of the line that came after one of this form the last time.
-        self.after: Form = self
+        #: The forms of the lines that came after one of this form the last two times that they differed.
+        self.after: tuple[Form, Form] = (self, self)
 
     def _pattern(self, line: str, words: list[str], plan: Plan, header: Header) -> str:
         """The expression of lines like this one; each value is a group."""
@@ -174,7 +174,7 @@ class Form:
             rule = self.rule(values, jump)
         except SvcsimError:
             return None
-        source, destination = rule.source, rule.destination
+        source, destination, _, matches, target = rule
         if (source is not None and not source.mask) or (destination is not None and not destination.mask):
             return None
         link = Link(rule, self.kind, aim)
@@ -188,12 +188,12 @@ class Form:
             if source is not None:
                 tests = (source_test(source, self.header.not_source), *tests)
             if self.varying:
-                for match in rule.matches:
+                for match in matches:
                     if not match.always:
                         tests += (match.matches,)
             link.tests = tests
             if self.kind == RUN:
-                link.aim = rule.target.apply  # type: ignore[union-attr]
+                link.aim = target.apply  # type: ignore[union-attr]
             link.limited = self.limited
         return link
 
@@ -213,11 +213,20 @@ class Forms:
 
     def find(self, line: str, last: Form | None) -> tuple[Form, tuple[str, ...]] | None:
         """The form of *line* and the values in it, the chain's name first; *last* is the form of the line before."""
+        if last is not None:
+            first, second = last.after
+            found = first.fits(line)
+            if found is not None:
+                return first, found.groups()
+            found = second.fits(line)
+            if found is not None:
+                last.after = (second, first)
+                return second, found.groups()
         for form in self.known:
             found = form.fits(line)
             if found is not None:
                 if last is not None:
-                    last.after = form
+                    last.after = (form, last.after[0])
                 return form, found.groups()
         return None
 

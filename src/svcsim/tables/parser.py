@@ -111,9 +111,6 @@ class Parser:
 
     def read(self, plugin: type[Extension], given: list[str], proto: tuple[int, bool]) -> Extension:
         """Read an extension from the words given to it; *proto* is what the rule had said of its protocol by then."""
-        found = plugin.quick(given, self.family, proto[0])
-        if found is not None:
-            return found
         table, options = plugin.option_table, []
         words = iter(given)
         for word in words:

@@ -7,6 +7,7 @@ Behaviour of: struct ipt_entry, and its text as iptables-save prints it.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import attrs
 
@@ -119,12 +120,12 @@ class Jump:
         return f"-{'g' if self.goto else 'j'} {self.chain}"
 
 
-@attrs.frozen
-class Rule:
+class Rule(NamedTuple):
     """
     One rule; without a target it only counts.
 
-    An address that is None asks nothing; whether one is inverted says the header.
+    An address that is None asks nothing; whether one is inverted says the header. A tuple, because there are so many: it
+    is made and compared in half the time.
 
     >>> print(Rule(Prefix.parse("192.0.2.0/24"), target=Jump("WEB")))
     -s 192.0.2.0/24 -j WEB

@@ -80,21 +80,14 @@ class _Restore:
         number, line, form = 0, "", None
         try:
             for number, line in enumerate(text.split("\n"), 1):
-                edit = self.edit
-                if edit is not None:
-                    # What came after a line of this form the last time is what comes now, as a rule.
-                    found = form.after.fits(line) if form is not None else None
-                    if found is not None and form is not None and edit.add(form.after, found.groups()):
-                        form = form.after
+                edit, begin = self.edit, line[:1]
+                if edit is None:
+                    form = None
+                elif begin == "-" or begin == "[":
+                    form, read = self._formed(edit, line, form)
+                    if read:
                         continue
-                    if line[:1] in ("-", "["):
-                        formed = self._formed(edit, line, form)
-                        if formed is not None:
-                            form = formed
-                            continue
-                if line and line[0] != "#":
-                    if line[0] == "*":
-                        form = None
+                if line and begin != "#":
                     self._line(line, number, text)
             if self.edit is not None:
                 number, line = text.count("\n") + 1, ""
@@ -118,13 +111,17 @@ class _Restore:
         found = _COUNTED(line)
         return ((0, 0), line) if found is None else ((int(found[1]), int(found[2])), line[found.end() :])
 
-    def _formed(self, edit: Edit, line: str, last: Form | None) -> Form | None:
-        """Read a rule by the form of its line, and return that; None if it has no form that is known."""
-        counters, rest = self._counted(line)
-        found = edit.table.forms.find(rest, last)
-        if found is None or not edit.add(*found, counters if self.counters else None):
-            return None
-        return found[0]
+    def _formed(self, edit: Edit, line: str, last: Form | None) -> tuple[Form | None, bool]:
+        """Read a rule by the form of its line; return that, and whether it could be."""
+        counters = None
+        if line[0] == "[":
+            counts, line = self._counted(line)
+            counters = counts if self.counters else None
+        found = edit.table.forms.find(line, last)
+        if found is None:
+            return last, False
+        form, values = found
+        return form, edit.add(form, values, counters)
 
     def _abandon(self) -> None:
         if self.edit is not None:

@@ -13,7 +13,8 @@ from svcsim.errors import ConfigError, UnsupportedError
 from svcsim.tools.command import Completed
 from svcsim.tools.ip_address import address
 from svcsim.tools.ip_link import link
-from svcsim.tools.ip_route import get_route, route
+from svcsim.tools.ip_route import route
+from svcsim.tools.ip_route_get import get_route
 from svcsim.tools.ip_rule import rule
 from svcsim.tools.ip_words import Words
 

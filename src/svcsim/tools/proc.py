@@ -1,5 +1,5 @@
 """
-`cat` of the kernel's own files: what of /proc is modelled.
+`cat`, of standard input and of the kernel's own files: what of /proc is modelled.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from svcsim.conntrack_text import proc_nf_conntrack
-from svcsim.errors import ConfigError
+from svcsim.errors import MissingError, UnsupportedError
 from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.tools.command import Completed
+from svcsim.tools.sysctl import refuse_elsewhere
 
 if TYPE_CHECKING:
     from svcsim.node import Node
 
 __all__ = ["cat", "read_proc"]
 
+_SYSCTL = "/proc/sys/"
 _FILES: dict[str, Callable[[Node], str]] = {
     "/proc/net/nf_conntrack": lambda node: proc_nf_conntrack(node.conntrack),
     "/proc/net/ip_vs": lambda node: proc_ip_vs(node.ipvs),
@@ -25,26 +27,36 @@ _FILES: dict[str, Callable[[Node], str]] = {
 }
 
 
-def read_proc(node: Node, path: str) -> str | None:
-    """The text of a file under /proc, None if there is no such file here."""
-    if path.startswith("/proc/sys/"):
-        try:
-            return node.sysctls.read(path.removeprefix("/proc/sys/")) + "\n"
-        except ConfigError:
-            return None
+def read_proc(node: Node, path: str) -> str:
+    """The text of a file; `MissingError` if the kernel has none of this name, `UnsupportedError` if svcsim has not."""
     reader = _FILES.get(path)
-    return reader(node) if reader is not None else None
+    if reader is not None:
+        return reader(node)
+    if not path.startswith(_SYSCTL):
+        raise UnsupportedError(f"the file {path!r}", instead=f"known: /proc/sys/..., {', '.join(_FILES)}")
+    name = path.removeprefix(_SYSCTL).strip("/").replace("/", ".")
+    try:
+        return node.sysctls.read(name) + "\n"
+    except MissingError:
+        if any(each.startswith(f"{name}.") for each in node.sysctls):
+            raise MissingError(f"cat: {path}: Is a directory") from None
+        refuse_elsewhere(node, name)
+        raise MissingError(f"cat: {path}: No such file or directory") from None
 
 
 def cat(node: Node, name: str, args: list[str], stdin: str) -> Completed:
-    """The files named, one after another; standard input for ``-`` or none."""
+    """``cat [FILE ...]``: the files one after another; standard input for ``-`` or none."""
     out: list[str] = []
     errors: list[str] = []
     for path in args or ["-"]:
-        text = stdin if path == "-" else read_proc(node, path)
-        stdin = "" if path == "-" else stdin
-        if text is None:
-            errors.append(f"cat: {path}: No such file or directory\n")
-        else:
-            out.append(text)
+        if path.startswith("-") and path != "-":
+            raise UnsupportedError(f"cat {path}", instead="name files")
+        if path == "-":
+            out.append(stdin)
+            stdin = ""  # it can be read once
+            continue
+        try:
+            out.append(read_proc(node, path))
+        except MissingError as error:
+            errors.append(f"{error}\n")
     return Completed(1 if errors else 0, "".join(out), "".join(errors))

@@ -273,7 +273,6 @@ def timeouts(rng: random.Random, number: int) -> Scenario:
         "-A FORWARD -m conntrack --ctstate NEW",
         "-A FORWARD -m conntrack --ctstate ESTABLISHED",
         "-A FORWARD -m conntrack --ctstate INVALID",
-        "-A FORWARD -m conntrack --ctexpire 2:4",
     )
     udp = [(at(site.client(rng), 49500 + n), at(site.service + "70", 53)) for n in range(3)]
     tcp = [(at(site.client(rng), 49600 + n), at(site.service + "70", 80)) for n in range(4)]

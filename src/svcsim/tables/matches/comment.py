@@ -28,6 +28,7 @@ class CommentMatch(Match):
     """``--comment text``: always true."""
 
     always = True
+    main = "--comment"
     options = (Option("comment", required=True),)
 
     text: str
@@ -41,9 +42,9 @@ class CommentMatch(Match):
         return cls(text)
 
     @classmethod
-    def quick(cls, words: list[str], family: Family, proto: int) -> Self | None:
-        """``--comment text``, surely not too long."""
-        return cls(words[1]) if len(words) == 2 and len(words[1]) <= _LENGTH // 4 else None
+    def brief(cls, value: str, family: Family, proto: int) -> Self | None:
+        """A remark that is surely not too long."""
+        return cls(value) if len(value) <= _LENGTH // 4 else None
 
     def emit(self) -> str:
         """The remark, quoted if need be."""

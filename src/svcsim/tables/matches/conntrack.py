@@ -193,7 +193,7 @@ class ConntrackMatch(Match):
         if self.status is not None and (conn.status & self.status != 0) is ("ctstatus" in inverted):
             return False
         if self.expires is not None:
-            seconds = conn.remaining(state.host.clock.now) // SECOND
+            seconds = conn.remaining(state.host.clock.now) // SECOND if conn.confirmed else 0
             low, high = self.expires
             return (low <= seconds <= high) is not ("ctexpire" in inverted)
         return True

@@ -109,6 +109,8 @@ class OwnerMatch(Match):
             return all(what is None or inverted for what, inverted in asked)
         if self.socket and self.not_socket:
             return False
+        if owner.uid is None:
+            return (self.users is None or self.not_users) and (self.groups is None or self.not_groups)
         if self.users is not None:
             low, high = self.users
             if (low <= owner.uid <= high) is self.not_users:

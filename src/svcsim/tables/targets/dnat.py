@@ -35,6 +35,7 @@ class DnatTarget(Target):
     hooks = frozenset({Hook.PRE_ROUTING, Hook.LOCAL_OUT})
     tracks = True
     cached = False
+    main = "--to-destination"
     reads_protocol = True
     options = (Option("to-destination", required=True), Option("random", arity=0), Option("persistent", arity=0))
 
@@ -47,12 +48,10 @@ class DnatTarget(Target):
         return cls(args.family, read_range(args, "to-destination"))
 
     @classmethod
-    def quick(cls, words: list[str], family: Family, proto: int) -> Self | None:
-        """``--to-destination address:port`` of IPv4."""
-        if len(words) != 2 or family is not Family.IPV4 or proto not in _PORTED:
-            return None
-        found = _ENDPOINT(words[1])
-        if found is None:
+    def brief(cls, value: str, family: Family, proto: int) -> Self | None:
+        """``address:port`` of IPv4."""
+        found = _ENDPOINT(value)
+        if found is None or family is not Family.IPV4 or proto not in _PORTED:
             return None
         a, b, c, d, port = map(int, found.groups())
         if a > 255 or b > 255 or c > 255 or d > 255 or port > 65535:
