@@ -1,6 +1,8 @@
 # The one place of named tasks. Each makes its own environment in .venv when it is missing or out of date.
 
-PYTHON ?= python3
+# The first Python here that is new enough; say PYTHON=... for another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 

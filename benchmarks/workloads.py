@@ -39,7 +39,7 @@ def _service_rules(service: int, endpoints: int) -> tuple[list[str], list[str], 
     """The chains of a service, its rule in KUBE-SERVICES, and the rules of its own chains."""
     name, vip = f"default/service-{service}:http", cluster_ip(service)
     svc = _chain("SVC", name, "tcp")
-    portal = f"-d {vip}/32 -p tcp -m comment --comment \"{name} cluster IP\" -m tcp --dport 80"
+    portal = f'-d {vip}/32 -p tcp -m comment --comment "{name} cluster IP" -m tcp --dport 80'
     chains, rules = [svc], [f"-A {svc} ! -s 10.128.0.0/9 {portal} -j KUBE-MARK-MASQ"]
     separate = []
     for endpoint in range(endpoints):

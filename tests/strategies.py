@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import strategies as st
@@ -99,7 +100,7 @@ def extension_chains(draw: Any, proto: int, *, fragment: bool = False) -> tuple[
     place = draw(st.integers(0, 3)) << 3 | draw(st.integers(0, 1)) if fragment else 0
     kinds = before + ([44] if fragment else []) + ([] if place >> 3 else behind)
     ident, chain = draw(u32) if fragment else 0, b""
-    for kind, following in zip(kinds, [*kinds[1:], proto], strict=True):
+    for kind, following in itertools.pairwise([*kinds, proto]):
         if kind == 44:
             chain += bytes([following, draw(u8)]) + place.to_bytes(2) + ident.to_bytes(4)
         else:

@@ -88,7 +88,9 @@ def test_masks_need_not_be_contiguous():
     assert str(Prefix.parse("10.9.8.7/255.255.0.0")) == "10.9.0.0/16"
 
 
-@pytest.mark.parametrize("text", ["10.0.0.0/33", "10.0.0.0/x", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/::", "::/129", "/8"])
+@pytest.mark.parametrize(
+    "text", ["10.0.0.0/33", "10.0.0.0/x", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/::", "::/129", "/8"]
+)
 def test_impossible_prefixes_are_refused(text):
     """A length out of range, a mask of another family, or none of either is refused."""
     with pytest.raises(ConfigError):

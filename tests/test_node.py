@@ -11,7 +11,6 @@ from svcsim.errors import ExistsError, MissingError
 from svcsim.fragment import fragments_of
 from svcsim.hooks import Owner
 
-
 V6 = "ICMPV6 2001:db8:1::1 > 2001:db8:1::7"
 
 

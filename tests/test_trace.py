@@ -24,7 +24,10 @@ from svcsim.trace import (
     Walked,
 )
 
-CHAIN = Thing(name="FORWARD", policy="DROP")
+ASKED = (4, 6, 0xC0000201, 0x0A60000A, 40000, 80)
+MAPPED = (4, 6, 0xC0000201, 0x0AF40002, 40000, 8080)
+ASKED_6 = (6, 17, 1, 2, 53, 54)
+CHAIN = Thing(name="FORWARD", policy=Verdict.DROP)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,11 @@ CHAIN = Thing(name="FORWARD", policy="DROP")
         (Policy("filter", CHAIN), "filter FORWARD: policy DROP"),
         (Tracked(CtInfo.INVALID, None), "conntrack: INVALID"),
         (Tracked(CtInfo.NEW, "a connection"), "conntrack: NEW of a connection"),
-        (Rewritten("nat", "here", "there"), "nat: here => there"),
+        (
+            Rewritten("nat", ASKED, MAPPED),
+            "nat: 192.0.2.1:40000 > 10.96.0.10:80 => 192.0.2.1:40000 > 10.244.0.2:8080",
+        ),
+        (Rewritten("ipvs", ASKED_6, ASKED_6), "ipvs: [::1]:53 > [::2]:54 => [::1]:53 > [::2]:54"),
         (Routed("unicast by pod0"), "route: unicast by pod0"),
         (Scheduled("TCP 10.96.0.10:80", "10.244.0.2:80", 1), "ipvs: TCP 10.96.0.10:80 -> 10.244.0.2:80"),
         (Left("pod0", Thing(packet="a packet")), "sent by pod0: a packet"),

@@ -116,7 +116,7 @@ class Prefix:
         family = address.family
         if not slash:
             mask = family.all_ones
-        elif bits.isascii() and bits.isdigit():
+        elif bits.isascii() and bits.isdigit() and len(bits) <= 3:
             if int(bits) > family.bits:
                 raise ConfigError(f"prefix length out of range: {text!r}")
             mask = cls.mask_of(family, int(bits))

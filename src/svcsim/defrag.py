@@ -99,6 +99,10 @@ class Defragmenter:
 
     def add(self, fragment: Packet, place: object = None) -> Whole | None:
         """Hold *fragment*; answer with the datagram if it is whole now. What is met at different places stays apart."""
+        try:
+            data = _carried(fragment)
+        except PacketError:
+            return None  # no bytes say this
         proto = fragment.proto if fragment.family is Family.IPV4 else 0
         key = (place, fragment.src, fragment.dst, proto, fragment.ident)
         queue = self._queues.get(key)
@@ -108,7 +112,6 @@ class Defragmenter:
             lifetime = self._sysctls[self._time] * SECOND
             queue = self._queues[key] = _Queue(self._clock.call_after(lifetime, self._forget, key))
         start = fragment.fragment_offset * 8
-        data = _carried(fragment)
         if fragment.more_fragments:
             data = data[: len(data) & ~7]
             consistent = not (queue.ended and start + len(data) > queue.end)

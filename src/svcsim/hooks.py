@@ -201,7 +201,7 @@ class Skb:
         self.changed = True
 
     def _adjust(self, old_address: int, address: int, old_port: int, port: int) -> None:
-        """Carry a checksum that is wrong, or was never computed, over a rewrite by the difference, as the kernel does."""
+        """Carry a checksum that is wrong, or was never computed, over a rewrite by the difference."""
         checksum, proto = self.checksum, self.proto
         assert checksum is not None
         if (proto in (Proto.UDP, Proto.UDPLITE) and checksum == 0) or proto == Proto.SCTP:

@@ -81,8 +81,8 @@ class Node:
     moves when told (`advance`). *kernel* is the version whose behaviour is meant; *seed* fixes every random draw.
 
     >>> node = Node()
-    >>> node.add_interface("cli0", ["192.0.2.1/24"])
-    >>> node.add_interface("pod0", ["10.244.0.1/16"])
+    >>> _ = node.add_interface("cli0", ["192.0.2.1/24"])
+    >>> _ = node.add_interface("pod0", ["10.244.0.1/16"])
     >>> print(node.receive(Packet.tcp("192.0.2.9:40000", "10.244.0.5:80"), "cli0"))
     sent by pod0: TCP 192.0.2.9:40000 > 10.244.0.5:80 [S] seq 0, length 40, ttl 63
     >>> node.run("iptables -A FORWARD -p tcp --dport 80 -j REJECT").returncode

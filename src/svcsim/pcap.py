@@ -22,7 +22,7 @@ from svcsim.packet import Packet
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Captured", "LinkType", "Skipped", "read_pcap", "write_pcap"]
+__all__ = ["Captured", "Skipped", "read_pcap", "write_pcap"]
 
 #: More bytes than this in one record are no packet: the longest that tcpdump captures, and what pcapng may add to them.
 _SNAPLEN = 1 << 18

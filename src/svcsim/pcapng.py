@@ -100,6 +100,8 @@ def _interface(block: bytes, order: str, dpkt: ModuleType) -> Interface:
     described = _parse(dpkt, "InterfaceDescriptionBlock", order, block)
     per_second, offset = 1_000_000, 0
     for option in described.opts:
+        if option.len != len(option.data):
+            raise PacketError(f"an option of {option.len} bytes, of which there are {len(option.data)}")
         if option.code == _RESOLUTION and len(option.data) == 1:
             exponent = option.data[0]
             per_second = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent

@@ -76,7 +76,7 @@ class Streams:
     def __getitem__(self, name: str) -> Stream:
         stream = self._streams.get(name)
         if stream is None:
-            key = self.seed & _MASK
+            key = _mix(self.seed + _GOLDEN & _MASK)
             for byte in name.encode():
                 key = _mix(key ^ byte)
             stream = self._streams[name] = Stream(_mix(key + _GOLDEN & _MASK))

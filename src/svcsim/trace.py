@@ -56,12 +56,18 @@ class Stage:
 
 @attrs.define
 class Walked:
-    """Rules *start* to *stop* (from 1, inclusive) of a chain were asked; all but perhaps the last did not match."""
+    """
+    Rules *start* to *stop* (from 1, inclusive) of a chain were asked; all but perhaps the last did not match.
+
+    *skb* is the packet as it was then, *state* where it was: enough to ask again why.
+    """
 
     table: str
     chain: Any
     start: int
     stop: int
+    skb: Any = attrs.field(default=None, repr=False)
+    state: Any = attrs.field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"{self.table} {self.chain.name}: rules {self.start}..{self.stop} asked"
@@ -88,7 +94,7 @@ class Policy:
     chain: Any
 
     def __str__(self) -> str:
-        return f"{self.table} {self.chain.name}: policy {self.chain.policy}"
+        return f"{self.table} {self.chain.name}: policy {self.chain.policy.name}"
 
 
 @attrs.define

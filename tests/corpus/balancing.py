@@ -107,6 +107,7 @@ class Crowd:
         self.port = rng.randrange(20000, 50000)
         self.clients = [site.client(rng, six=self.six) for _ in range(3)] if few else []
         self.orderly = any("MASQUERADE" in line for line in s.setup) if orderly is None else orderly
+        self.mute = any(" -i" in line for line in s.setup)  # nobody answers what comes out of a tunnel
         self.open: list[Talk] = []
 
     def client(self) -> str:
@@ -124,7 +125,7 @@ class Crowd:
 
     def step(self) -> None:
         """Let one thing happen."""
-        if not self.open or self.rng.random() < 0.4:
+        if not self.open or self.rng.random() < 0.4 or self.mute:
             self.newcomer()
             return
         talk = self.rng.choice(self.open[-8:])

@@ -99,9 +99,17 @@ def draw_target(rng: random.Random, proto: str, table: str, six: bool = False) -
 
 
 def draw_rule(
-    rng: random.Random, site: Site, chain: str, table: str, jumps: list[str], *, six: bool = False, plain: bool = False
+    rng: random.Random,
+    site: Site,
+    chain: str,
+    table: str,
+    jumps: list[str],
+    *,
+    six: bool = False,
+    plain: bool = False,
+    unique: bool = False,
 ) -> str:
-    """Draw one rule of *chain*, which may jump or go to one of *jumps*."""
+    """Draw one rule of *chain*, which may jump or go to one of *jumps*; *unique*: no match is named twice."""
     proto = rng.choice(("tcp", "tcp", "udp", "ipv6-icmp" if six else "icmp", ""))
     words = [ends(rng, site, six)]
     if rng.random() < 0.2 and chain in ("PREROUTING", "INPUT", "FORWARD"):
@@ -109,7 +117,10 @@ def draw_rule(
     if rng.random() < 0.2 and chain in ("FORWARD", "OUTPUT", "POSTROUTING"):
         words.append(rng.choice(("", "! ")) + f"-o {rng.choice((site.uplink, site.pods, site.uplink[:2] + '+'))}")
     words.append(f"-p {proto}" if proto else "")
-    words += [draw_match(rng, proto, six, plain) for _ in range(rng.choice((0, 1, 1, 2)))]
+    matches = [draw_match(rng, proto, six, plain) for _ in range(rng.choice((0, 1, 1, 2)))]
+    if unique and len({match.split()[1] for match in matches}) < len(matches):
+        matches.pop()
+    words += matches
     if jumps and rng.random() < 0.4:
         words.append(rng.choice(("-j ", "-j ", "-j ", "-g ")) + rng.choice(jumps))
     else:
@@ -118,7 +129,14 @@ def draw_rule(
 
 
 def draw_rules(
-    rng: random.Random, site: Site, table: str, size: int, *, six: bool = False, plain: bool = False
+    rng: random.Random,
+    site: Site,
+    table: str,
+    size: int,
+    *,
+    six: bool = False,
+    plain: bool = False,
+    unique: bool = False,
 ) -> list[str]:
     """Draw the lines of one table: policies, user chains that jump only to later ones, and *size* rules."""
     chains = {
@@ -135,7 +153,7 @@ def draw_rules(
     for _ in range(size):
         chain = rng.choice([*chains, *chains, "FORWARD", "FORWARD", *user])
         later = user[user.index(chain) + 1 :] if chain in user else user
-        drawn[chain].append(draw_rule(rng, site, chain, table, later, six=six, plain=plain))
+        drawn[chain].append(draw_rule(rng, site, chain, table, later, six=six, plain=plain, unique=unique))
     for name in user[:2]:  # so that something gets there
         drawn["FORWARD"].append(f"-A FORWARD -j {name}")
     return lines + [line for rules in drawn.values() for line in rules]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMS", "FORMS4", "FORMS6", "NOT_IN_SIX", "RARE"]
+from scenario import Site
+
+__all__ = ["FORMS", "FORMS4", "FORMS6", "NOT_IN_SIX", "RARE", "words_of"]
 
 #: The forms of each match as counting rules of FORWARD; {near} and so on are the site's. A form that begins with a
 #: chain's name stands in that chain.
@@ -334,3 +336,24 @@ RARE = {
 
 #: What IPv6 has no word for.
 NOT_IN_SIX = ("-f", "BROADCAST", "BROADCAST,MULTICAST", "BLACKHOLE,PROHIBIT,UNREACHABLE,THROW")
+
+#: What IPv6 writes otherwise.
+_IN_SIX = (
+    ("-m icmp ", ""), ("! -p icmp", "! -p ipv6-icmp"), ("{near}0/25", "{near}0/121"), ("{pod}16/28", "{pod}10/124"),
+    ("{near}0/24", "{near}/64"), ("{pod}0/24", "{pod}0/112"), ("{far}0/24", "{far}/64"), ("{pod}255", "{pod}ff"),
+    ("{pod}17/255.255.0.255", "{pod}17/ffff::ff"), ("0.0.0.0/0", "::/0"), ("1.0.0.0/1", "8000::/1"),
+    ("{far}255", "{far}ff"),
+)  # fmt: skip
+
+
+def words_of(form: str, site: Site, six: bool) -> tuple[str, str]:
+    """Return the chain of *form* and the words of its rule, at *site*."""
+    places = dict(vars(site), up=site.uplink[:2], po=site.pods[:2])
+    chain, _, rest = form.partition(" ")
+    chain, words = (chain, rest) if chain.isupper() else ("FORWARD", form)
+    if six:
+        for four, other in _IN_SIX:
+            words = words.replace(four, other)
+        places |= {"near": site.near6, "far": site.far6, "pod": site.pod6, "gateway": site.gateway6, "node": site.node6}
+        places |= {"pod_bits": 64}
+    return chain, words.format(**places)

@@ -26,6 +26,8 @@ GROUPS = (
     ("iptables-rarematch", "iptables-parts"),
     ("iptables-target", "iptables-parts"),
     ("iptables-memory", "iptables-parts"),
+    ("iptables-text", "iptables-parts"),
+    ("iptables-v6text", "iptables-parts"),
     *(
         (f"iptables-{family}-", "iptables-ways")
         for family in (

@@ -100,7 +100,12 @@ def test_the_table_is_right(command, code, stdout):
     if shutil.which(command.split()[0]) is None:
         pytest.skip(f"there is no {command.split()[0]} here")
     done = subprocess.run(
-        command.split(), input=TEXT, capture_output=True, text=True, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}, check=False
+        command.split(),
+        input=TEXT,
+        capture_output=True,
+        text=True,
+        env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+        check=False,
     )
 
     assert (done.returncode, done.stdout) == (code, stdout)
@@ -134,7 +139,17 @@ def test_sleep_lets_time_pass():
 
 @pytest.mark.parametrize(
     "command",
-    ["grep -n a", "grep -P a", "grep --color a", "grep a file", "sort -k 2", "wc -m", "head -c 1", "tail -f", "wc file"],
+    [
+        "grep -n a",
+        "grep -P a",
+        "grep --color a",
+        "grep a file",
+        "sort -k 2",
+        "wc -m",
+        "head -c 1",
+        "tail -f",
+        "wc file",
+    ],
 )
 def test_other_options_are_named(command):
     """An option or a file that is not modelled is refused by name."""
@@ -166,7 +181,7 @@ def test_sorting_keeps_the_lines(lines, option):
         assert sorted(out.split("\n")) == sorted(text.split("\n"))
 
 
-# -- regular expressions -------------------------------------------------------------------------------------------------
+# -- regular expressions -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -215,6 +230,7 @@ def test_expressions(pattern, extended, text, found):
         (r"a\{1", False, "Unmatched {"),
         (r"a\{2,1\}", False, "Invalid content"),
         ("a{40000}", True, "Regular expression too big"),
+        (f"a{{{'1' * 5000}}}", True, "Regular expression too big"),
         ("a\\", False, "Trailing backslash"),
     ],
 )
@@ -239,6 +255,7 @@ def test_broken_expressions(pattern, extended, message):
         (r"\d", False),
         ("(((a{255}){255}){255})", True),
         ("(" * 1000, True),
+        ("a" + "*" * 1000, True),
     ],
 )
 def test_expressions_that_are_not_modelled(pattern, extended):

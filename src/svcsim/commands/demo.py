@@ -13,9 +13,9 @@ import attrs
 from svcsim.addr import format_address
 from svcsim.commands.bench import print_lookup
 from svcsim.console import table
+from svcsim.explain_text import answer_to, journey
 from svcsim.lab.cluster import MODES, example_node
 from svcsim.lab.cost import measure_lookup
-from svcsim.lab.journey import answer_to, journey
 from svcsim.lab.metrics import chi_square, jain
 from svcsim.node import Node
 from svcsim.packet import Packet
@@ -82,6 +82,7 @@ def _tell_journey(node: Node) -> None:
         assert isinstance(device, str)
         assert isinstance(sent, Packet)
         answer = answer_to(sent)
+        assert answer is not None
         print(f"\nand the answer: {device} receives {answer}")
         print(*journey(node.receive(answer, device, trace=True)), sep="\n")
 

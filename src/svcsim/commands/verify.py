@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import traceback
 from pathlib import Path
 
-from svcsim.conformance.compare import Difference, compare
-from svcsim.conformance.run import run_scenario
+import attrs
+
+from svcsim.conformance.compare import Difference, agreeing_events, compare
+from svcsim.conformance.run import RefusedError, run_scenario
 from svcsim.conformance.scenario import Recorded, read_corpus
 from svcsim.console import table, track
-from svcsim.errors import SvcsimError
 
 __all__ = ["add_parser", "run"]
 
@@ -21,35 +24,71 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "verify",
         help="compare the emulator with recordings of a kernel",
-        description="Replay recorded scenarios and compare with the recording. Exit status 1 if any differs.",
+        description="Replay recorded scenarios and compare with the recording: a line for each family, then the first "
+        "difference of each scenario that does not agree. Exit status 1 if any differs.",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="CORPUS", help="a recorded .jsonl or .jsonl.gz")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="CORPUS",
+        help="a recorded .jsonl or .jsonl.gz, or a scenario .json with its .result.json beside it",
+    )
+    parser.add_argument("--family", default="", metavar="NAME", help="only families whose name begins with NAME")
     parser.add_argument("--only", default="", metavar="TEXT", help="only scenarios whose name contains TEXT")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name every scenario, not only the families")
     parser.set_defaults(run=run)
 
 
-def _judge(recorded: Recorded) -> Difference | None:
-    """The first difference; what cannot be run at all is one too."""
+@attrs.frozen
+class _Judgement:
+    """How a scenario stands to its recording: the first *difference*, and how many events agree."""
+
+    recorded: Recorded
+    difference: Difference | None
+    events: int
+
+
+def _judge(recorded: Recorded) -> _Judgement:
+    """Replay and compare; what cannot be run at all differs, too."""
     try:
         emulated = run_scenario(recorded.scenario)
-    except SvcsimError as error:
-        return Difference("the emulator refused", "an answer", str(error))
-    return compare(recorded.result, emulated)
+        difference = compare(recorded.result, emulated)
+    except RefusedError as error:
+        emulated = error.partial
+        difference = Difference("the emulator refused", "an answer", str(error))
+    except Exception as error:  # a bug that one scenario shows must not hide what the others show
+        traceback.print_exc(file=sys.stderr)
+        emulated = {"events": []}
+        difference = Difference("a bug in the emulator", "an answer", repr(error))
+    return _Judgement(recorded, difference, agreeing_events(recorded.result, emulated))
 
 
 def run(args: argparse.Namespace) -> int:
     """Verify."""
-    chosen = [r for path in args.files for r in read_corpus(path) if args.only in r.scenario.name]
-    families: dict[str, list[bool]] = {}
-    failures: list[tuple[str, Difference]] = []
-    for recorded in track(chosen, "verifying"):
-        difference = _judge(recorded)
-        families.setdefault(recorded.family, []).append(difference is None)
-        if difference is not None:
-            failures.append((recorded.scenario.name, difference))
-    rows = [(family, f"{sum(agreed)}/{len(agreed)}") for family, agreed in sorted(families.items())]
-    table(["family", "agree"], rows)
-    for name, difference in failures:
-        print(f"\n{name}: {difference}")
-    print(f"\n{len(chosen) - len(failures)} of {len(chosen)} scenarios agree with the kernel")
-    return 1 if failures else 0
+    chosen = [
+        recorded
+        for path in args.files
+        for recorded in read_corpus(path)
+        if recorded.family.startswith(args.family) and args.only in recorded.scenario.name
+    ]
+    judged = [_judge(recorded) for recorded in track(chosen, "verifying")]
+    groups: dict[str, list[_Judgement]] = {}
+    for each in judged:
+        name = each.recorded.scenario.name if args.verbose else each.recorded.family
+        groups.setdefault(name, []).append(each)
+    head = ["scenario" if args.verbose else "family", "agree", "events"]
+    table(head, [(name, *_shares(groups[name])) for name in sorted(groups)])
+    for each in judged:
+        if each.difference is not None:
+            print(f"\n{each.recorded.scenario.name}: {each.difference}")
+    scenarios, events = _shares(judged)
+    print(f"\n{scenarios} scenarios and {events} events agree with the kernel")
+    return 1 if any(each.difference is not None for each in judged) else 0
+
+
+def _shares(judged: list[_Judgement]) -> tuple[str, str]:
+    """How many scenarios and how many events agree, of how many."""
+    agreed = sum(each.difference is None for each in judged)
+    total = sum(len(each.recorded.result["events"]) for each in judged)
+    return f"{agreed}/{len(judged)}", f"{sum(each.events for each in judged)}/{total}"

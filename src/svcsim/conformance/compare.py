@@ -17,7 +17,7 @@ import attrs
 from svcsim.errors import PacketError
 from svcsim.wire import decode
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "agreeing_events", "compare"]
 
 _CONNTRACK_SECONDS = re.compile(r"^\w+ +\d+ (\d+)")
 _IPVS_SECONDS = re.compile(r" (\d+)$")
@@ -55,6 +55,12 @@ def compare(recorded: dict[str, Any], emulated: dict[str, Any]) -> Difference | 
         if difference is not None:
             return difference
     return None
+
+
+def agreeing_events(recorded: dict[str, Any], emulated: dict[str, Any]) -> int:
+    """At how many events both sent the same packets."""
+    pairs = zip(recorded["events"], emulated["events"], strict=False)
+    return sum(_packets(theirs.get("out", [])) == _packets(ours.get("out", [])) for theirs, ours in pairs)
 
 
 def _packets(out: Iterable[Any]) -> list[tuple[str, bytes]]:

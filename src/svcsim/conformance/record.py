@@ -1,14 +1,14 @@
 """
 Recording what this machine's own kernel makes of a scenario: root, a network namespace of its own, TUN devices.
 
-Everything but IPVS where the kernel lacks it. Each scenario runs in a child process that leaves nothing behind.
+Everything but IPVS where the kernel lacks it. Scenarios run in a child process that leaves nothing behind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
-import json
 import multiprocessing
 import os
 import select
@@ -16,7 +16,9 @@ import socket
 import struct
 import subprocess
 import time
-from typing import Any
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
 
 from svcsim.addr import Family
 from svcsim.conformance.peer import answer, refusal
@@ -24,7 +26,7 @@ from svcsim.conformance.scenario import Scenario
 from svcsim.errors import ConfigError, UnsupportedError
 from svcsim.wire import decode, encode
 
-__all__ = ["can_record", "record"]
+__all__ = ["Recorder", "can_record", "record"]
 
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _CLONE_NEWNET = 0x40000000
@@ -41,7 +43,7 @@ _QUIET = (
     "sysctl -qw net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
 )
 #: Router and neighbour discovery, multicast listener reports: the kernel's own talk.
-_NEIGHBOUR_TALK = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
+_NEIGHBOUR_TALK = frozenset({133, 134, 135, 136, 143})
 
 
 def can_record() -> str | None:
@@ -54,35 +56,64 @@ def can_record() -> str | None:
 
 
 def record(scenario: Scenario) -> dict[str, Any]:
-    """Run *scenario* on this machine's kernel, in a network namespace of its own, and return what it answered."""
-    reason = can_record()
-    if reason is not None:
-        raise UnsupportedError(reason, instead="run as root on Linux")
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(scenario, theirs))
-    child.start()
-    theirs.close()
-    try:
-        made = json.loads(ours.recv()) if ours.poll(_LIMIT) else {"failed": f"took longer than {_LIMIT} s"}
-    except EOFError:
-        made = {"failed": "the recorder ended without a word"}
-    finally:
-        child.terminate()
-        child.join()
-    if "failed" in made:
-        raise ConfigError(f"{scenario.name}: {made['failed']}")
-    result: dict[str, Any] = made
-    return result
+    """Run one *scenario* on this machine's kernel and return what it answered."""
+    with Recorder() as recorder:
+        return recorder.record(scenario)
 
 
-def _child(scenario: Scenario, pipe: Any) -> None:
-    try:
-        made = _run(scenario)
-    except (OSError, ConfigError) as error:
-        made = {"failed": str(error)}
-    pipe.send(json.dumps(made))
-    pipe.close()
+class Recorder:
+    """
+    A child process that runs scenarios on this machine's kernel, each in a network namespace of its own.
+
+    It is spawned, so a script that records needs its ``if __name__ == "__main__"``.
+    """
+
+    def __init__(self) -> None:
+        reason = can_record()
+        if reason is not None:
+            raise UnsupportedError(reason, instead="run as root on Linux")
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._child = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._child.start()
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipe.close()
+        self._child.terminate()
+        self._child.join()
+
+    def record(self, scenario: Scenario) -> dict[str, Any]:
+        """Run *scenario* and return what the kernel answered, in the result format."""
+        failed = f"took longer than {_LIMIT} s"
+        try:
+            self._pipe.send(scenario)
+            if self._pipe.poll(_LIMIT):
+                made: dict[str, Any] = self._pipe.recv()
+                if "failed" not in made:
+                    return made
+                failed = made["failed"]
+        except (EOFError, BrokenPipeError):
+            failed = "the recorder ended without a word"
+        raise ConfigError(f"{scenario.name}: {failed}")
+
+
+def _serve(pipe: Connection) -> None:
+    """What the child does: run what comes, until nobody is there any more."""
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            scenario: Scenario = pipe.recv()
+            try:
+                with contextlib.ExitStack() as held:
+                    made = _run(scenario, held)
+            except (OSError, ValueError) as error:
+                made = {"failed": str(error)}
+            pipe.send(made)
 
 
 def _unshare() -> None:
@@ -96,7 +127,7 @@ def _unshare() -> None:
 def _shell(line: str, *, check: bool = False) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     if check and done.returncode:
-        raise ConfigError(f"setup failed ({done.returncode}): {line[:300]}\n{done.stderr}")
+        raise ConfigError(f"setup failed ({done.returncode}): {line.splitlines()[0][:200]}\n{done.stderr.rstrip()}")
     return done
 
 
@@ -130,7 +161,8 @@ def _drain(devices: dict[str, int], wait: float = 0.0) -> list[list[str]]:
         wait = 0.0
 
 
-def _run(scenario: Scenario) -> dict[str, Any]:
+def _run(scenario: Scenario, held: contextlib.ExitStack) -> dict[str, Any]:
+    """Run a scenario in a new namespace, which ends when what is *held* is let go."""
     _unshare()
     for line in _QUIET:
         _shell(line)
@@ -138,6 +170,7 @@ def _run(scenario: Scenario) -> dict[str, Any]:
     for interface in scenario.interfaces:
         name = interface.name
         devices[name] = _tun(name)
+        held.callback(os.close, devices[name])
         _shell(f"ip link set {name} up", check=True)
         _shell(f"sysctl -qw net.ipv4.conf.{name}.rp_filter=0")
         for address in interface.addresses:
@@ -148,8 +181,8 @@ def _run(scenario: Scenario) -> dict[str, Any]:
     for line in scenario.setup:
         _shell(line, check=True)
     raw = {
-        Family.IPV4: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
-        Family.IPV6: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW),
+        Family.IPV4: held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)),
+        Family.IPV6: held.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)),
     }
     time.sleep(_SETTLE)
     _drain(devices)
@@ -168,9 +201,8 @@ def _do(
         os.write(devices[event["in"]], bytes.fromhex(event["packet"]))
     elif "local" in event:
         data = bytes.fromhex(event["local"])
-        packet = decode(data)
         try:
-            raw[packet.family].sendto(data, (str(_host(data)), 0))
+            raw[_family(data)].sendto(data, (_destination(data), 0))
         except OSError as error:
             result["error"] = error.errno or errno.EIO
     elif "command" in event:
@@ -191,7 +223,12 @@ def _do(
     return result
 
 
-def _host(data: bytes) -> str:
-    if data[0] >> 4 == 6:
-        return socket.inet_ntop(socket.AF_INET6, data[24:40])
-    return socket.inet_ntoa(data[16:20])
+def _family(data: bytes) -> Family:
+    return Family.IPV6 if data[:1] and data[0] >> 4 == 6 else Family.IPV4
+
+
+def _destination(data: bytes) -> str:
+    """Where a packet says that it goes; a socket is told so besides."""
+    if _family(data) is Family.IPV6:
+        return socket.inet_ntop(socket.AF_INET6, data[24:40].ljust(16, b"\0"))
+    return socket.inet_ntoa(data[16:20].ljust(4, b"\0"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,9 @@ _EVENTS = {
     "wait": {"wait"},
 }
 _MAX_LINE = 64 << 20
+#: What the numbers of an event may be.
+_RANGES = {"seq": 0xFFFFFFFF, "ack": 0xFFFFFFFF, "type": 255, "code": 255, "wait": 10**9, "settle": 60}
+_NAME = re.compile(r"[A-Za-z0-9_+@=,:][A-Za-z0-9_+@=,:. -]{0,199}")
 
 
 @attrs.frozen
@@ -131,11 +136,15 @@ def _event(value: Any, index: int, where: str) -> dict[str, Any]:
     if kind in ("reply", "unreachable"):
         if not 0 <= _is(value[kind], int, f"{where}.{kind}") < index:
             raise ConfigError(f"{where}.{kind}: event {value[kind]} is not an earlier one")
-    elif kind == "wait":
-        if not isinstance(value["wait"], int | float) or not 0 <= value["wait"] <= 10**9:
-            raise ConfigError(f"{where}.wait: not a number of seconds: {value['wait']!r}")
-    else:
+    elif kind != "wait":
         _is(value[kind], str, f"{where}.{kind}")
+    for key, most in _RANGES.items():
+        if key in value:
+            number, kinds_of_number = value[key], (int, float) if key in ("wait", "settle") else (int,)
+            if not isinstance(number, kinds_of_number) or isinstance(number, bool) or not 0 <= number <= most:
+                raise ConfigError(f"{where}.{key}: not a number from 0 to {most}: {number!r}")
+    if not re.fullmatch("[FSRPA]*", _is(value.get("flags", ""), str, f"{where}.flags")):
+        raise ConfigError(f"{where}.flags: letters of FSRPA, not {value['flags']!r}")
     for key in ("packet", "local", "data"):
         if key in value:
             try:
@@ -145,6 +154,10 @@ def _event(value: Any, index: int, where: str) -> dict[str, Any]:
     if kind == "in" and "packet" not in value:
         raise ConfigError(f"{where}: no packet")
     return dict(value)
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -157,8 +170,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     raise ConfigError(f"{path}: line {number} is too long")
                 if line.strip():
                     yield number, line
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise _unreadable(path, error) from error
 
 
 def _decode(text: str, where: str) -> Any:
@@ -169,12 +182,14 @@ def _decode(text: str, where: str) -> Any:
 
 
 def read_scenarios(path: Path) -> Iterator[Scenario]:
-    """The scenarios of a file; a recorded result beside one is not looked at."""
+    """The scenarios of a file; a recorded result, in it or beside it (``.result.json``), is not looked at."""
+    if path.name.endswith(".result.json"):
+        return
     if path.suffix == ".json":
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+            raise _unreadable(path, error) from error
         yield Scenario.from_json(path.stem, _decode(text, str(path)), str(path))
         return
     for number, line in _lines(path):
@@ -185,17 +200,47 @@ def read_scenarios(path: Path) -> Iterator[Scenario]:
 
 
 def read_corpus(path: Path) -> Iterator[Recorded]:
-    """The recordings of a corpus."""
+    """The recordings of a corpus, or a scenario with its ``.result.json`` beside it."""
+    if path.suffix == ".json":
+        beside = path.with_name(f"{path.stem}.result.json")
+        try:
+            text = beside.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unreadable(beside, error) from error
+        for scenario in read_scenarios(path):
+            yield Recorded(scenario, _result(_decode(text, str(beside)), str(beside)))
+        return
     for number, line in _lines(path):
         where = f"{path}:{number}"
         value = _is(_decode(line, where), dict, where)
         name = _name(value, where)
-        result = _is(value.get("result"), dict, f"{where} ({name}): result")
+        result = _result(value.get("result"), f"{where} ({name}): result")
         yield Recorded(Scenario.from_json(name, value.get("scenario"), f"{where} ({name})"), result)
 
 
+def _result(value: Any, where: str) -> dict[str, Any]:
+    result: dict[str, Any] = _is(value, dict, where)
+    for i, event in enumerate(_list(result.get("events"), f"{where}.events")):
+        here = f"{where}.events[{i}]"
+        _is(event, dict, here)
+        for j, sent in enumerate(_list(event.get("out", []), f"{here}.out")):
+            if not isinstance(sent, list) or len(sent) != 2 or not all(isinstance(text, str) for text in sent):
+                raise ConfigError(f"{here}.out[{j}]: expected [interface, packet]")
+            try:
+                packet = bytes.fromhex(sent[1])
+            except ValueError as error:
+                raise ConfigError(f"{here}.out[{j}]: not hexadecimal: {error}") from error
+            if not packet:
+                raise ConfigError(f"{here}.out[{j}]: no packet")
+        _is(event.get("stdout", ""), str, f"{here}.stdout")
+    for name, text in _is(result.get("dump"), dict, f"{where}.dump").items():
+        _is(text, str, f"{where}.dump[{name!r}]")
+    return result
+
+
 def _name(value: dict[str, Any], where: str) -> str:
+    """A name that can be a file's."""
     name: str = _is(value.get("name"), str, f"{where}: name")
-    if not name or "/" in name or name.startswith("."):
-        raise ConfigError(f"{where}: not a scenario's name: {name!r}")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{where}: not a scenario's name: {name[:200]!r}")
     return name

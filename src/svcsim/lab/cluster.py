@@ -71,7 +71,7 @@ def example_node(mode: str, *, seed: int = 0) -> Node:
     """
     The node of the bundled example cluster, as a real node in this *mode* of kube-proxy was dumped.
 
-    >>> print(example_node("ipvs").run("ipvsadm -Sn -t 10.96.5.90:9090").stdout, end="")
+    >>> print(example_node("ipvs").run("ipvsadm -Sn | grep 10.96.5.90").stdout, end="")
     -A -t 10.96.5.90:9090 -s rr
     -a -t 10.96.5.90:9090 -r 10.244.1.41:9090 -m -w 1
     -a -t 10.96.5.90:9090 -r 10.244.2.41:9090 -m -w 1

@@ -95,8 +95,8 @@ def measure_lookup(
     """
     Measure connections to services in both modes, for each number of services in *sizes*.
 
-    Each repeat times *packets* connections that were never seen before, of every kind in turn, so that a machine that is
-    slow for a while is slow for all of them. Before that, every service is asked for once (what a node keeps by
+    Each repeat times *packets* connections that were never seen before, of every kind in turn, so that a machine that
+    is slow for a while is slow for all of them. Before that, every service is asked for once (what a node keeps by
     destination is there then), and as many connections again are counted, and checked to reach an endpoint of their
     service. *progress* is told what comes next.
     """

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from svcsim.addr import format_address
 from svcsim.hooks import Hook, Verdict
 from svcsim.outcome import Outcome
@@ -138,7 +136,7 @@ def _rule(rule: Rule) -> str:
     """A rule as iptables-save prints it, but for its comment, which comes last."""
     comments = [match.text for match in rule.matches if isinstance(match, CommentMatch)]
     others = tuple(match for match in rule.matches if not isinstance(match, CommentMatch))
-    return " # ".join((str(attrs.evolve(rule, matches=others)), *comments))
+    return " # ".join((str(rule._replace(matches=others)), *comments))
 
 
 def _ends(ends: ConnTuple) -> str:

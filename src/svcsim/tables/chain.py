@@ -61,11 +61,12 @@ class Link:
         self.aim = aim
         self.packets = packets
         self.bytes = bytes
-        self.ended = self.offset = self.number = 0
+        self.ended = 0
         self.limited = False  # whether it matters from which hooks it can be reached
         self.key: Any = ANYTHING
         self.tests: Any = None  # a tuple of tests once it is loaded
         self.next: Any = None
+        self.offset = self.number = 0
 
     @classmethod
     def of(cls, rule: Rule, chain: Any = None, counters: tuple[int, int] = (0, 0)) -> Link:
@@ -124,7 +125,7 @@ class Chain:
         self.outline: Any = None  # where it leads, and from which hooks one comes here: `check` keeps that
         self.reached = 0
         self.end = end = Link(None, END if policy is None else POLICY, policy)
-        end.tests = ()
+        end.tests, end.offset = (), 0
         self.first: Any = end
         self.last: Link | None = None
 
@@ -187,8 +188,9 @@ class Chain:
             self.last.next = link
         link.next = self.end
         self.last = link
-        self.length = link.number = self.length + 1
+        self.length += 1
         self.loose += 1
+        self.numbered = False
         link.offset = -self.end.ended
 
     def insert(self, number: int, link: Link) -> None:
@@ -254,7 +256,7 @@ class Chain:
             # The number itself is made anew as well: a comparison looks at it, too.
             link.key = old.key if old.key is ANYTHING else int(str(old.key))
             link.tests, link.limited = old.tests, old.limited
-            link.ended, link.offset, link.number = old.ended, old.offset, old.number
+            link.ended, link.offset = old.ended, old.offset
             if before is None:
                 self.first = link
             else:
@@ -265,6 +267,7 @@ class Chain:
             before.next = self.end
         self.last = before
         self.loose = 0
+        self.numbered = False
         return moved
 
     def renumber(self) -> None:

@@ -109,7 +109,7 @@ class Command:
 
     def begin(self, verb: str) -> None:
         """Take *verb* for the command; only a listing and ``-Z`` may stand together."""
-        if verb == "Z" and self.verb in ("L", "S") or verb in ("L", "S") and self.verb == "Z":
+        if (verb == "Z" and self.verb in ("L", "S")) or (verb in ("L", "S") and self.verb == "Z"):
             self.verb = verb if self.verb == "Z" else self.verb
             self.also_zero = True
             return

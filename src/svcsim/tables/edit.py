@@ -7,7 +7,7 @@ as the kernel does and puts it to work, or everything is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -47,7 +47,6 @@ class Edit:
         self._undo: list[Callable[[], object]] = []
         self._fresh: set[Chain] = set()  # made by this edit: nothing about them need be undone
         self._touched: dict[Chain, None] = {}
-        self._added: list[Link] = []
         self._unchecked: list[Link] = []
         self._forms: dict[Form, Link] = {}  # one rule of each stands for the others in a check
         self._tracking: list[Link] = []
@@ -74,8 +73,8 @@ class Edit:
         if not self.changed:
             return
         table, checker, gone = self.table, self.table.checker, self._gone
-        if gone:
-            unchecked = [link for link in self._added if link not in gone]
+        if gone:  # what was added may be gone again: look at all that is there
+            unchecked = [link for chain in self._changed_chains() for link in chain]
         else:
             unchecked = self._unchecked + list(self._forms.values())
         try:
@@ -84,12 +83,12 @@ class Edit:
             checker.begin(self._tracking)
             for link in unchecked:
                 checker.check_link(link)
-            checker.check_reach(self._touched)
-            table.load(unchecked)
+            checker.check_reach(self._changed_chains())
+            table.load(link for link in unchecked if link.tests is None)
         except BaseException:
             self.roll_back()
             raise
-        table.begin(gone, self._policies, self._touched, replaced=self._replaced)
+        table.begin(gone, self._policies, self._changed_chains(), replaced=self._replaced)
         self.__init__(table)  # type: ignore[misc]
 
     def roll_back(self) -> None:
@@ -134,14 +133,12 @@ class Edit:
         if form.jump:
             link.aim.references += 1
         held.append(link)
-        self._added.append(link)
         if not form.plain:
             self._unchecked.append(link)
         elif form.tracks or form not in self._forms:
             self._forms[form] = link
             if form.tracks:
                 self._tracking.append(link)
-        self.changed = True
         return True
 
     def insert(self, chain: str, number: int, rule: Rule, counters: Counters = (0, 0)) -> None:
@@ -193,7 +190,8 @@ class Edit:
             self._save_chains()
         self.table.chains[name] = chain = Chain(name)
         self._fresh.add(chain)
-        self._touched[chain] = None
+        if not self._replaced:
+            self._touched[chain] = None
         self.changed = True
 
     def remove(self, name: str) -> None:
@@ -268,8 +266,9 @@ class Edit:
         self._undo.append(lambda: table.put_back(chains, bases))
         self._chains_saved = True
         self._fresh = set(table.chains.values())
-        self._touched = dict.fromkeys(self._fresh)
-        self._gone.update(self._added)
+        self._unchecked.clear()
+        self._forms.clear()
+        self._tracking.clear()
         self._replaced = self.changed = True
 
     def zero(self, name: str | None = None, number: int = 0) -> None:
@@ -291,6 +290,9 @@ class Edit:
             raise MissingError(_NO_CHAIN)
         return chain
 
+    def _changed_chains(self) -> Collection[Chain]:
+        return self.table.chains.values() if self._replaced else self._touched
+
     def _link(self, rule: Rule, counters: Counters) -> Link:
         target, chain = rule.target, None
         if isinstance(target, Jump):
@@ -301,7 +303,6 @@ class Edit:
                 raise Refusal(f"{target.chain} is a built-in chain: nothing can jump there")
             chain.references += 1
         link = Link.of(rule, chain, counters)
-        self._added.append(link)
         self._unchecked.append(link)
         return link
 

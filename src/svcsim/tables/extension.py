@@ -31,6 +31,7 @@ Test = Callable[[Skb, HookState], bool | None]
 T = TypeVar("T")
 E = TypeVar("E", bound="Extension")
 
+
 @attrs.frozen
 class Place:
     """
@@ -140,9 +141,14 @@ def _names(hooks: frozenset[Hook]) -> str:
 class Extensions(Registry[type[E]]):
     """The extensions of one kind; entering one gives it its name."""
 
+    def __init__(self, kind: str, group: str) -> None:
+        super().__init__(kind, group)
+        self._absent: set[str] = set()
+
     def add(self, name: str, plugin: type[E]) -> type[E]:
         """Enter *plugin* under *name*."""
         super().add(name, plugin)
+        self._absent.discard(name)
         plugin.name = name
         unlimited = plugin.tables is plugin.hooks is plugin.protocols is None and plugin.check is Extension.check
         plugin.carefree = unlimited and not plugin.stateful and not plugin.tracks
@@ -150,8 +156,9 @@ class Extensions(Registry[type[E]]):
         return plugin
 
     def find(self, name: str, family: Family) -> type[E] | None:
-        """The extension of this *name* for a family, None if there is none."""
-        if name not in self:
+        """The extension of this *name* for a family, None if there is none; strangers are looked for once."""
+        if name in self._absent or name not in self:
+            self._absent.add(name)
             return None
         plugin = self[name]
         return plugin if family in plugin.families else None

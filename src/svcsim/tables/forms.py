@@ -19,7 +19,7 @@ from svcsim.errors import SvcsimError
 from svcsim.tables.chain import POLICY, RUN, Chain, Link
 from svcsim.tables.extension import Extension, Test
 from svcsim.tables.match import Match
-from svcsim.tables.parser import Parser, Use, keep
+from svcsim.tables.parser import Parser, Use
 from svcsim.tables.rule import Header, Jump, Rule, destination_test, source_test
 from svcsim.tables.target import Target
 
@@ -27,6 +27,8 @@ __all__ = ["Form", "Forms", "Plan"]
 
 #: More forms than this are no forms any more: then nothing more is learned.
 _MOST_FORMS = 64
+#: So many different values of an extension are kept.
+_MOST_VALUES = 1 << 17
 _BARE, _QUOTED = r'([^\s"\\]+)', r'"([^"\\]*)"'
 _NETWORK = r"([0-9a-fA-F.:]+(?:/[0-9]+)?)"
 #: Of these chains the tool knows that a packet has not both devices; rules that name one are read word by word.
@@ -70,8 +72,8 @@ class _Slot:
             for place, value in zip(self.places, (values,) if len(self.places) == 1 else values, strict=True):
                 words[place] = value
             found = self.parser.read(use.plugin, words, use.proto)
-        if use.plugin.cached:
-            keep(self.known, values, found)
+        if use.plugin.cached and len(self.known) < _MOST_VALUES:
+            self.known[values] = found
         return found
 
 
@@ -160,6 +162,13 @@ class Form:
                 target = target.known.get(own) or target.make(own)
         return Rule(source, destination, self.header, matches, target)
 
+    def gives(self, values: tuple[str, ...], jump: Jump | None, rule: Rule) -> bool:
+        """Whether the rule with these values is *rule*; a network that holds all addresses is read word by word."""
+        try:
+            return self.rule(values, jump) == rule
+        except SvcsimError:
+            return False
+
     def link(self, values: tuple[str, ...], chains: Mapping[str, Chain]) -> Link | None:
         """The link of the rule with these values, loaded if the form is plain; None if it must be read word by word."""
         aim, jump = self.verdict, None
@@ -175,8 +184,6 @@ class Form:
         except SvcsimError:
             return None
         source, destination, _, matches, target = rule
-        if (source is not None and not source.mask) or (destination is not None and not destination.mask):
-            return None
         link = Link(rule, self.kind, aim)
         if self.plain:
             tests = self.tests
@@ -230,14 +237,12 @@ class Forms:
                 return form, found.groups()
         return None
 
-    def learn(
-        self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule
-    ) -> None:
+    def learn(self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule) -> None:
         """Learn the form of *line*, which was read as *rule*, if it is one that other lines can have."""
         if not plan.plain or len(self.known) >= _MOST_FORMS:
             return
         form = Form(parser, line, words, plan, uses, rule)
         found = form.fits(line)
         jump = rule.target if isinstance(rule.target, Jump) else None
-        if found is not None and form.rule(found.groups(), jump) == rule:
+        if found is not None and form.gives(found.groups(), jump, rule):
             self.known.append(form)

@@ -50,7 +50,13 @@ def _ipv6(packet: Packet) -> list[str]:
     for side, address in (("SRC", packet.src), ("DST", packet.dst)):
         digits = f"{address:032x}"
         words.append(f"{side}={':'.join(digits[at : at + 4] for at in range(0, 32, 4))}")
-    return [*words, f"LEN={packet.length}", f"TC={packet.tos}", f"HOPLIMIT={packet.ttl}", f"FLOWLBL={packet.flow_label}"]
+    return [
+        *words,
+        f"LEN={packet.length}",
+        f"TC={packet.tos}",
+        f"HOPLIMIT={packet.ttl}",
+        f"FLOWLBL={packet.flow_label}",
+    ]
 
 
 def _transport(packet: Packet, flags: int) -> list[str]:
@@ -73,6 +79,6 @@ def _transport(packet: Packet, flags: int) -> list[str]:
         words += [f"TYPE={header.type}", f"CODE={header.code}"]
         if header.type in _ECHOES:
             words += [f"ID={header.rest >> 16}", f"SEQ={header.rest & 0xFFFF}"]
-    elif header is None and packet.proto in _NAMES or isinstance(header, Sctp):
+    elif (header is None and packet.proto in _NAMES) or isinstance(header, Sctp):
         words += [] if isinstance(header, Sctp) else [f"INCOMPLETE [{len(packet.payload)} bytes]"]
     return words

@@ -81,7 +81,9 @@ def _split(text: str, family: Family) -> tuple[str, str | None]:
         addresses, bracket, rest = text[1:].partition("]")
         if not bracket:
             raise UsageError("Invalid address format")
-        return addresses, rest[1:] if rest.startswith(":") else None
+        if rest and not rest.startswith(":"):
+            raise UsageError(f"Port `{rest.partition(':')[2]}' not valid")
+        return addresses, rest[1:] if rest else None
     if text.startswith(":") and not text.startswith("::"):
         return "", text[1:]
     return text, None

@@ -43,8 +43,8 @@ def c_integer(text: str, low: int = 0, high: int = ALL_BITS) -> int | None:
         value = int(digits, 16) if digits[:2] in ("0x", "0X") else int(digits, 8 if digits[0] == "0" else 10)
     return value if low <= value <= high else None
 
+
 # Nearly all networks are written so; nothing but decimal numbers without zeros before them.
-_PLAIN_NETWORK = re.compile(r"([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)(?:/([0-9]+))?").fullmatch
 _OCTETS = {str(octet): octet for octet in range(256)}
 _MASKS = {str(length): Prefix.mask_of(Family.IPV4, length) for length in range(33)}
 
@@ -102,8 +102,10 @@ class Args:
         for name, inverted, values in words:
             option = options[f"--{name}"]
             if name in self.given and not option.repeat:
-                raise self.problem(f'option "--{name}" can only be used once.') if not option.once else UsageError(
-                    option.once
+                raise (
+                    self.problem(f'option "--{name}" can only be used once.')
+                    if not option.once
+                    else UsageError(option.once)
                 )
             if inverted and not option.invert:
                 raise self.problem(f'option "--{name}" cannot be inverted.')
@@ -167,7 +169,7 @@ class Args:
                 raise self.problem(f'bad value for option "--{name}" near "{text}", or out of range (0-{high}).')
             ends.append(value)
         if len(texts) > 2:
-            raise self.problem(f"Too many components for option \"--{name}\" (max: 2)")
+            raise self.problem(f'Too many components for option "--{name}" (max: 2)')
         return ends[0], ends[-1]
 
     def mark(self, name: str) -> tuple[int, int] | None:
@@ -228,13 +230,16 @@ def read_network(text: str, family: Family) -> Prefix:
     >>> str(read_network("10.1/16", Family.IPV4)), str(read_network("10.1.2.3/255.0.255.0", Family.IPV4))
     ('10.1.0.0/16', '10.0.2.0/255.0.255.0')
     """
-    found = _PLAIN_NETWORK(text) if family is Family.IPV4 else None
-    if found is not None:
-        a, b, c, d, length = found.groups()
-        mask = _MASKS.get(length or "32")
-        if mask is not None and a in _OCTETS and b in _OCTETS and c in _OCTETS and d in _OCTETS:
-            value = _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]
-            return Prefix(family, value & mask, mask)
+    if family is Family.IPV4:
+        host, slash, bits = text.partition("/")
+        parts = host.split(".")
+        mask = _MASKS.get(bits if slash else "32")
+        if len(parts) == 4 and mask is not None:
+            a, b, c, d = parts
+            try:
+                return Prefix(family, (_OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]) & mask, mask)
+            except KeyError:
+                pass  # in hexadecimal, or wrong
     host, slash, bits = text.rpartition("/")
     if not slash:
         host, bits = text, str(family.bits)

@@ -39,7 +39,17 @@ _UNMODELLED_TARGETS = frozenset(
     "SYNPROXY TCPMSS TCPOPTSTRIP TEE TPROXY TRACE ULOG".split()
 )
 _SAME_MATCH = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6"}
-_MATCH_OF_PROTOCOL = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 50: "esp", 51: "ah", 58: "icmp6", 132: "sctp", 135: "mh"}
+_MATCH_OF_PROTOCOL = {
+    1: "icmp",
+    6: "tcp",
+    17: "udp",
+    33: "dccp",
+    50: "esp",
+    51: "ah",
+    58: "icmp6",
+    132: "sctp",
+    135: "mh",
+}
 
 
 class Use:
@@ -91,10 +101,12 @@ class Parser:
         return plugin
 
     def network(self, text: str) -> Prefix:
-        """The network written as *text*."""
+        """The network written as *text*; the complaint about one that holds all addresses is not the tool's."""
         network = self.networks.get(text)
         if network is None:
             network = read_network(text, self.family)
+            if not network.mask:
+                raise UsageError("all addresses are no network")
             keep(self.networks, text, network)
         return network
 

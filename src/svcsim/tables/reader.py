@@ -6,19 +6,22 @@ Behaviour of: the argument parser of iptables 1.8.9 (legacy) and getopt_long, ab
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from svcsim.addr import Family, Prefix
 from svcsim.tables.command import FLAGS, GLOBAL, LONG_NAMES, Command
+from svcsim.tables.forms import Plan
+from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_number
 from svcsim.tables.options import Option, c_integer, read_network
-from svcsim.tables.forms import Plan
 from svcsim.tables.parser import Parser, Use
 from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Header, Jump, Rule
 from svcsim.tables.target import TARGETS, Target
 
 __all__ = ["Reading", "read_command"]
+
+ChainsOf = Callable[[str], Container[str]]
 
 #: Names of 28 bytes and a zero fit the kernel's structures.
 _NAME_LENGTH = 29
@@ -29,6 +32,8 @@ _OPTIONAL_CHAIN = frozenset("LSFZX")
 _NUMBERED = frozenset("DIRLSZ")
 _VERBS = frozenset("ACDIRLSFZNXPE")
 _INVERTIBLE = frozenset("sdpiof")
+#: The version, and help.
+_ANSWERED_AT_ONCE = frozenset("Vh")
 #: What a line may consist of that others can be like.
 _FORMED = frozenset("Asdpiojgfm")
 #: Chains through which no packet has the one or the other device.
@@ -39,14 +44,15 @@ _NO_FILTERING = '\nThe "nat" table is not intended for filtering, the use of DRO
 
 
 def read_command(
-    parser: Parser, words: list[str], chains: Container[str], table: str = "filter", *, restoring: bool = False
+    parser: Parser, words: list[str], chains: ChainsOf, table: str = "filter", *, restoring: bool = False
 ) -> Command:
     """
     Read one line, without the command's name; *table* is what it is about unless it says otherwise.
 
-    *chains* are the names that ``-j`` may mean besides targets.
+    *chains* answers with the names that ``-j`` may mean in a table besides targets.
 
-    >>> command = read_command(Parser(Family.IPV4), "-A INPUT -s 10.0.0.1 -p tcp --dport http -j ACCEPT".split(), ())
+    >>> words = "-A INPUT -s 10.0.0.1 -p tcp --dport http -j ACCEPT".split()
+    >>> command = read_command(Parser(Family.IPV4), words, lambda table: ())
     >>> command.verb, command.chain, [str(rule) for rule in command.rules]
     ('A', 'INPUT', ['-s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j ACCEPT'])
     """
@@ -57,7 +63,7 @@ class Reading:
     """One line being read; *plan* and *uses* are what a form can be learned from afterwards."""
 
     def __init__(
-        self, parser: Parser, words: list[str], chains: Container[str], table: str, *, restoring: bool = False
+        self, parser: Parser, words: list[str], chains: ChainsOf, table: str, *, restoring: bool = False
     ) -> None:
         self.parser, self.words, self.chains, self.restoring = parser, words, chains, restoring
         self.family = parser.family
@@ -101,8 +107,8 @@ class Reading:
             else:
                 raise UsageError(f"Bad argument `{word}'", bare=True)
             self.inverted = False
-        if command.verb == "V" or "h" in command.given:
-            return command
+            if command.given & _ANSWERED_AT_ONCE:
+                return command
         if self.at < len(words):
             raise UsageError("unknown arguments found on commandline")
         if command.other_family:
@@ -243,16 +249,13 @@ class Reading:
                 raise UsageError("wait seconds not numeric")
         elif letter == "W":
             command.warnings.append("Ignoring deprecated --wait-interval option.")
-        elif letter == "V":
-            command.verb = command.verb or "V"
-            command.given.add("V")
         elif letter in "46":
             command.other_family = command.other_family or int(letter) != self.family
         elif letter != "M":
             self._once(letter)
 
     def _once(self, letter: str) -> None:
-        if letter in self.command.given and letter != "h":
+        if letter in self.command.given:
             raise UsageError(f"multiple -{letter} flags not allowed")
         self.command.given.add(letter)
 
@@ -326,7 +329,7 @@ class Reading:
         elif letter in "jg":
             self.jump, self.goto = value, letter == "g"
             self._target()
-        if whole != value or self.words[self.at - 1] != value and letter != "f":
+        if whole != value or (self.words[self.at - 1] != value and letter != "f"):
             self.plan.plain = False
         elif letter in "sd":
             self.plan.networks[self.at - 1] = letter
@@ -365,17 +368,18 @@ class Reading:
             raise UsageError(f"Invalid target name `{name}' ({_NAME_LENGTH - 1} chars max)")
         if any(c in name for c in " \t\n\v\f\r"):
             raise UsageError(f"Invalid target name `{name}'")
-        if not self.goto and name not in self.chains and TARGETS.find(name, self.family) is not None:
+        if not self.goto and TARGETS.find(name, self.family) is not None:
             self.aim = Use(self.parser.target(name))
             self.uses.append(self.aim)
 
     # -- putting it together -------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        command = self.command
+        command, chain = self.command, self.command.chain
         if command.table == "nat" and "DROP" in (self.jump, command.policy):
-            raise UsageError(_NO_FILTERING, spaced=True)
-        extensions = [(use, self.parser.extension(use)) for use in self.uses]
+            raise UsageError(_NO_FILTERING)
+        made = [(use, self.parser.extension(use)) for use in self.uses]
+        sources = destinations = [None]
         if command.verb in _RULE_VERBS:
             sources, destinations = self._networks("s"), self._networks("d")
             if len(sources) + len(destinations) > 2 and self.signs & {"s", "d"}:
@@ -383,7 +387,6 @@ class Reading:
             if command.verb == "R" and (len(sources) != 1 or len(destinations) != 1):
                 raise UsageError("Replacement rule does not specify a unique address")
         command.check_options()
-        chain = command.chain
         if chain is not None and len(chain) >= _NAME_LENGTH:
             raise UsageError(f"chain name `{chain}' too long (must be under {_NAME_LENGTH} chars)")
         if command.verb not in _RULE_VERBS or command.by_number:
@@ -392,16 +395,10 @@ class Reading:
             raise UsageError(f"Can't use -o with {chain}", spaced=True)
         if chain in _NO_INPUT and "i" in self.texts:
             raise UsageError(f"Can't use -i with {chain}", spaced=True)
-        matches = tuple(extension for use, extension in extensions if use is not self.aim)
-        target: Target | Jump | None = None
-        if self.aim is not None:
-            target = next(extension for use, extension in extensions if use is self.aim)  # type: ignore[assignment]
-        elif self.jump:
-            if self.jump not in self.chains:
-                if self.goto:
-                    raise UsageError(f"goto '{self.jump}' is not a chain")
-                self.parser.target(self.jump)
-            target = Jump(self.jump, self.goto)
+        matches = tuple(extension for _, extension in made if isinstance(extension, Match))
+        target: Target | Jump | None = next((e for use, e in made if use is self.aim and isinstance(e, Target)), None)
+        if self.jump:
+            target = self._jump_or(target)
         header = Header(
             self.texts.get("i", ""),
             self.texts.get("o", ""),
@@ -409,9 +406,21 @@ class Reading:
             "f" in self.texts,
             *(letter in self.signs for letter in "sdiopf"),
         )
-        for source in sources:
-            for destination in destinations:
-                command.rules.append(Rule(source, destination, header, matches, target))  # type: ignore[arg-type]
+        command.rules += [
+            Rule(source, destination, header, matches, target) for source in sources for destination in destinations
+        ]
+
+    def _jump_or(self, target: Target | None) -> Target | Jump:
+        """A jump to the chain that ``-j`` names; *target* if there is no chain of that name."""
+        if self.jump in self.chains(self.command.table):
+            self.plan.plain = self.plan.plain and target is None
+            return Jump(self.jump, self.goto)
+        if self.goto:
+            raise UsageError(f"goto '{self.jump}' is not a chain")
+        if target is None:
+            self.parser.target(self.jump)  # complains
+        assert target is not None
+        return target
 
     def _networks(self, letter: str) -> list[Prefix | None]:
         """The networks behind ``-s`` or ``-d``; None where all addresses will do."""

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import attrs
 
 from svcsim.addr import Prefix, format_address
-from svcsim.hooks import HookState, Skb
 from svcsim.tables.extension import Test
 from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_name

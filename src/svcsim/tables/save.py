@@ -37,7 +37,9 @@ class RestoreError(RulesetError):
     *failed*: the tool says no more than "line N failed", because the kernel, or its own library, refused something.
     """
 
-    def __init__(self, message: str, line: int, *, column: int | None = None, text: str = "", cause: ConfigError) -> None:
+    def __init__(
+        self, message: str, line: int, *, column: int | None = None, text: str = "", cause: ConfigError
+    ) -> None:
         self.cause = cause
         self.failed = not isinstance(cause, UsageError)
         super().__init__(message, line=line, column=column, text=text, exit_code=cause.exit_code)
@@ -77,20 +79,39 @@ class _Restore:
 
     def run(self, text: str) -> str:
         """Read line by line; whatever goes wrong undoes the table that is being read."""
-        number, line, form = 0, "", None
+        number, at, line, form = 0, 0, "", None
         try:
-            for number, line in enumerate(text.split("\n"), 1):
+            while at < len(text):
+                # One line at a time: cut when it is needed, it is still at hand when it is read.
+                number += 1
+                stop = text.find("\n", at)
+                line = text[at:stop] if stop >= 0 else text[at:]
+                at = stop + 1 or len(text)
                 edit, begin = self.edit, line[:1]
                 if edit is None:
                     form = None
-                elif begin == "-" or begin == "[":
+                elif begin == "-":
+                    if form is not None:
+                        # After a line of this form comes mostly what came the last time.
+                        found = form.after[0].fits(line)
+                        if found is not None:
+                            form = form.after[0]
+                            if edit.add(form, found.groups()):
+                                continue
+                    form, read = self._formed(edit, line, form)
+                    if read:
+                        continue
+                elif begin == ":":
+                    self._chain(edit, line, number)
+                    continue
+                elif begin == "[":
                     form, read = self._formed(edit, line, form)
                     if read:
                         continue
                 if line and begin != "#":
-                    self._line(line, number, text)
+                    self._line(line, number, whole=stop >= 0)
             if self.edit is not None:
-                number, line = text.count("\n") + 1, ""
+                number, line = number + 1, ""
                 raise ConfigError(f"COMMIT expected at line {number}")
         except UnsupportedError:
             self._abandon()
@@ -128,22 +149,20 @@ class _Restore:
             self.edit.roll_back()
             self.edit = None
 
-    def _line(self, line: str, number: int, text: str) -> None:
+    def _line(self, line: str, number: int, *, whole: bool) -> None:
+        """Any line; one that is not *whole* ends without a line end, and COMMIT is none then."""
         edit = self.edit
-        last = number == text.count("\n") + 1 if edit is not None and line == "COMMIT" else False
         if edit is None:
             if line[0] == "*":
                 self._begin(line, number)
             elif not self.skipping:
                 raise ConfigError(f"line {number} failed")
-        elif line == "COMMIT" and not last:
+        elif line == "COMMIT" and whole:
             self.edit = None
             if self.test:
                 edit.roll_back()
             else:
                 edit.commit()
-        elif line[0] == ":":
-            self._chain(edit, line, number)
         else:
             self._command(edit, line, number)
 
@@ -213,9 +232,8 @@ class _Restore:
                 raise UsageError(f"Bad line {number}: need :")
             if self.counters:
                 given = ["--set-counters", packets, size]
-        reading = Reading(
-            self.parser, given + split_line(rest), edit.table.chains, edit.table.name, restoring=True
-        )
+        chains = edit.table.chains
+        reading = Reading(self.parser, given + split_line(rest), lambda table: chains, edit.table.name, restoring=True)
         command = reading.read()
         if command.other_family:
             return

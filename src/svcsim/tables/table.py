@@ -170,7 +170,7 @@ class Ruleset:
 
     >>> from svcsim.node import Node
     >>> rules = Node().rules[Family.IPV4]
-    >>> rules.restore("*filter\\n:INPUT DROP [0:0]\\n-A INPUT -s 192.0.2.1 -j ACCEPT\\nCOMMIT\\n")
+    >>> _ = rules.restore("*filter\\n:INPUT DROP [0:0]\\n-A INPUT -s 192.0.2.1 -j ACCEPT\\nCOMMIT\\n")
     >>> [str(link.rule) for link in rules["filter"].chains["INPUT"]]
     ['-s 192.0.2.1/32 -j ACCEPT']
     """

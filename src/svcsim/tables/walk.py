@@ -6,6 +6,7 @@ Behaviour of: ipt_do_table, ip6t_do_table.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from svcsim.hooks import HookState, Skb, Verdict
@@ -39,7 +40,7 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
     dst = skb.dst
     trace = skb.trace
     if trace is not None:
-        teller = _Teller(trace, table.name, base)
+        teller = _Teller(trace, table.name, base, skb, state)
     while True:
         while link.key != dst:
             link = link.next
@@ -90,8 +91,9 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
 class _Teller:
     """What a walk tells a `Trace`: stretches of rules that were asked, and those that matched."""
 
-    def __init__(self, trace: Trace, table: str, base: Chain) -> None:
+    def __init__(self, trace: Trace, table: str, base: Chain, skb: Skb, state: HookState) -> None:
         self._trace, self._table, self._base = trace, table, base
+        self._skb, self._state = skb, state
         self._begin(base)
         self._calls: list[tuple[Link, Chain]] = []
 
@@ -101,7 +103,9 @@ class _Teller:
 
     def _walked(self, stop: int) -> None:
         if stop >= self._start:
-            self._trace.append(Walked(self._table, self._chain, self._start, stop))
+            seen = copy(self._skb)
+            seen.ct = copy(seen.ct)
+            self._trace.append(Walked(self._table, self._chain, self._start, stop, seen, self._state))
             self._start = stop + 1
 
     def matched(self, link: Link) -> None:

@@ -44,7 +44,10 @@ def link(node: Node, words: Words, *, oneline: bool, brief: bool) -> Completed:
         return _set(node, words)
     if verb == "delete":
         given = words.options({"dev"}, positional="dev", refused={"type", "group"}, command="link del")
-        node.remove_interface(find_device(node, given, exit_code=255).name)
+        device = find_device(node, given, exit_code=255)
+        if device.kind == "loopback":
+            raise ConfigError("RTNETLINK answers: Operation not supported", exit_code=2)
+        node.remove_interface(device.name)
         return Completed()
     refused = {"master", "nomaster", "vrf", "group"}
     given = words.options({"dev", "type"}, positional="dev", flags={"up"}, refused=refused, command="link show")
@@ -56,7 +59,7 @@ def link(node: Node, words: Words, *, oneline: bool, brief: bool) -> Completed:
 
 
 def _add(node: Node, words: Words) -> Completed:
-    refused = _NOT_SETTABLE - {"name", "type"} | {"link", "index"}
+    refused = _NOT_SETTABLE - {"name", "type"} | {"index", "link", "peer"}
     given = words.options(
         {"name", "dev", "type", "mtu"}, positional="name", flags={"up", "down"}, refused=refused, command="link add"
     )

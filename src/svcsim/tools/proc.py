@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from svcsim.conntrack_text import proc_nf_conntrack
@@ -19,21 +18,22 @@ if TYPE_CHECKING:
 __all__ = ["cat", "read_proc"]
 
 _SYSCTL = "/proc/sys/"
-_FILES: dict[str, Callable[[Node], str]] = {
-    "/proc/net/nf_conntrack": lambda node: proc_nf_conntrack(node.conntrack),
-    "/proc/net/ip_vs": lambda node: proc_ip_vs(node.ipvs),
-    "/proc/net/ip_vs_conn": lambda node: proc_ip_vs_conn(node.ipvs),
-    "/proc/net/ip_vs_stats": lambda node: proc_ip_vs_stats(node.ipvs),
-}
+_KNOWN = "known: /proc/sys/... and, in /proc/net, nf_conntrack, ip_vs, ip_vs_conn and ip_vs_stats"
 
 
 def read_proc(node: Node, path: str) -> str:
     """The text of a file; `MissingError` if the kernel has none of this name, `UnsupportedError` if svcsim has not."""
-    reader = _FILES.get(path)
-    if reader is not None:
-        return reader(node)
+    match path:
+        case "/proc/net/nf_conntrack":
+            return proc_nf_conntrack(node.conntrack)
+        case "/proc/net/ip_vs":
+            return proc_ip_vs(node.ipvs)
+        case "/proc/net/ip_vs_conn":
+            return proc_ip_vs_conn(node.ipvs)
+        case "/proc/net/ip_vs_stats":
+            return proc_ip_vs_stats(node.ipvs)
     if not path.startswith(_SYSCTL):
-        raise UnsupportedError(f"the file {path!r}", instead=f"known: /proc/sys/..., {', '.join(_FILES)}")
+        raise UnsupportedError(f"the file {path!r}", instead=_KNOWN)
     name = path.removeprefix(_SYSCTL).strip("/").replace("/", ".")
     try:
         return node.sysctls.read(name) + "\n"

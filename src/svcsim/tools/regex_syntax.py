@@ -138,7 +138,7 @@ def parse_expression(pattern: str, *, extended: bool = False) -> Node:
     """
     Read a basic or an *extended* expression; `ConfigError` with grep's words for what is none.
 
-    >>> parse_expression("a").chars.has("a")
+    >>> parse_expression("a|b*", extended=True).may_be_empty
     True
     >>> parse_expression("[a")
     Traceback (most recent call last):
@@ -248,6 +248,7 @@ class _Reader:
         return Node.char(c)
 
     def repeated(self, node: Node) -> Node:
+        operators = 0
         while (special := self.special()) in ("*", "+", "?", "{"):
             least, most = {"*": (0, None), "+": (1, None), "?": (0, 1), "{": (1, 1)}[special]
             if special == "{":
@@ -258,6 +259,9 @@ class _Reader:
                 raise UnsupportedError(
                     f"{special!r} behind {node.assertion.value!r} in an expression", instead="leave it out"
                 )
+            operators += 1
+            if operators > _MAX_DEPTH:
+                raise UnsupportedError(f"more than {_MAX_DEPTH} repetitions of one thing", instead="leave some out")
             node = Node("repeat", (node,), least=least, most=most)
         return node
 
@@ -273,6 +277,8 @@ class _Reader:
                 raise UnsupportedError("a { that begins no interval in an expression", instead="escape it")
             raise _broken("Invalid content of \\{\\}" if closed else "Unmatched { or \\{")
         self.skip()
+        if max(len(match[1]), len(match[3] or "")) > len(str(_MAX_REPEAT)):
+            raise _broken("Regular expression too big")
         least = int(match[1] or 0)
         most = (int(match[3]) if match[3] else None) if match[2] else least
         if max(least, most or 0) > _MAX_REPEAT:

@@ -15,6 +15,16 @@ EASY = ("rr", "wrr", "lc", "wlc", "sed", "nq")
 @family("ipvs-methods", 14)
 def methods(rng: random.Random, number: int) -> Scenario:
     """Masquerading, direct routing and tunnels side by side, with clients whose packets are about to die or too big."""
+    return _methods(rng, number, ("-m", "-g", "-i", "-i --tun-type ipip"))
+
+
+@family("ipvs-gre", 4)
+def gre(rng: random.Random, number: int) -> Scenario:
+    """The same with tunnels of another kind."""
+    return _methods(rng, number, ("-m", "-i --tun-type gre", "-i --tun-type gre --tun-csum"))
+
+
+def _methods(rng: random.Random, number: int, ways: tuple[str, ...]) -> Scenario:
     site = SITES[number % 3]
     s = director(site, conntrack=number % 4 != 1, masquerade=number % 5 == 2, default=number % 2 == 0)
     if number % 3 == 1:
@@ -27,9 +37,7 @@ def methods(rng: random.Random, number: int) -> Scenario:
         name = service(s, target, [], rng.choice(EASY), proto=proto)
         port = target.rpartition(":")[2]
         for pod in pods:
-            method = rng.choice(
-                ("-m", "-g", "-i", "-i --tun-type ipip", "-i --tun-type gre", "-i --tun-type gre --tun-csum")
-            )
+            method = rng.choice(ways)
             s.run(f"ipvsadm -a {name} -r {pod}:{'8080' if method == '-m' else port} {method} -w {rng.randrange(1, 4)}")
         if rng.random() < 0.4:
             s.run(f"ipvsadm -a {name} -r {site.gateway}:{port} {rng.choice(('-m', '-g'))} -w 2")
@@ -49,7 +57,7 @@ def icmp(rng: random.Random, number: int) -> Scenario:
     site = SITES[number % 3]
     s = director(site, conntrack=number % 3 != 0, masquerade=number % 4 == 1)
     tcp, udp = at(site.service + "10", 80), at(site.service + "11", 53)
-    method = rng.choice(("-m", "-m", "-g", "-i")) if number % 2 else "-m"
+    method = rng.choice(("-m", "-m", "-g", "-g")) if number % 2 else "-m"
     service(s, tcp, backends(rng, site, 3), "rr", port=80, method=method)
     service(s, udp, backends(rng, site, 3), "rr", proto="udp", port=53, method=method)
     if number % 4 == 2:

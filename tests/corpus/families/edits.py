@@ -21,7 +21,9 @@ class Editor:
     def rule(self, chain: str) -> str:
         """Draw the words of a rule for *chain*."""
         later = [name for name in CHAINS[3:] if chain not in CHAINS[3:] or CHAINS.index(name) > CHAINS.index(chain)]
-        return draw_rule(self.rng, self.site, chain, "filter", later, six=self.six, plain=True).split(" ", 2)[2]
+        return draw_rule(
+            self.rng, self.site, chain, "filter", later, six=self.six, plain=True, unique="nft" in self.tool
+        ).split(" ", 2)[2]
 
     def change(self) -> str:
         """Draw a command."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from drawing import Traffic
-from forms import FORMS, FORMS4, FORMS6, NOT_IN_SIX, RARE
+from forms import FORMS, FORMS4, FORMS6, NOT_IN_SIX, RARE, words_of
 from scenario import SITES, Scenario, Site, at, family
 
 from svcsim.packet import Packet
@@ -15,34 +15,10 @@ from svcsim.packet import Packet
 
 def load(s: Scenario, site: Site, forms: tuple[str, ...], tool: str, table: str, rng: random.Random) -> None:
     """Load *forms* as counting rules, in a drawn order."""
-    places = dict(vars(site), up=site.uplink[:2], po=site.pods[:2])
-    if "6" in tool:
-        places |= {"near": site.near6, "far": site.far6, "pod": site.pod6, "gateway": site.gateway6, "node": site.node6}
-        places |= {"pod_bits": 64}
     lines = []
     for form in rng.sample(forms, len(forms)):
-        chain, _, rest = form.partition(" ")
-        chain, words = (chain, rest) if chain.isupper() else ("FORWARD", form)
-        if "6" in tool:
-            words = (
-                words.replace("-m icmp ", "").replace("{near}0/25", "{near}0/121").replace("{pod}16/28", "{pod}10/124")
-            )
-            words = (
-                words.replace("{near}0/24", "{near}/64")
-                .replace("{pod}0/24", "{pod}0/112")
-                .replace("{far}0/24", "{far}/64")
-            )
-            words = (
-                words.replace("{pod}17/255.255.0.255", "{pod}17/ffff::ff")
-                .replace("0.0.0.0/0", "::/0")
-                .replace("1.0.0.0/1", "8000::/1")
-            )
-            words = (
-                words.replace("! -p icmp", "! -p ipv6-icmp")
-                .replace("{pod}255", "{pod}ff")
-                .replace("{far}255", "{far}ff")
-            )
-        lines.append(f"-A {chain} " + words.format(**places))
+        chain, words = words_of(form, site, "6" in tool)
+        lines.append(f"-A {chain} {words}")
     s.rules(table, *lines, tool=tool)
 
 

@@ -241,8 +241,8 @@ def conntrack_command(rng: random.Random, number: int) -> Scenario:
             chosen = rng.choice(filters)
             s.command(f"conntrack -L {chosen} 2>/dev/null | sort | wc -l")
         if turn % 3 == 2:
-            verb = rng.choice(("-D", "-D", "-U -m 9"))
-            s.command(f"conntrack {verb} {rng.choice(filters[:18])} >/dev/null 2>&1")
+            change = rng.choice((f"-D {rng.choice(filters[:18])}", f"-U -m 9 -s {rng.choice(clients)}"))
+            s.command(f"conntrack {change} >/dev/null 2>&1")
     s.command("conntrack -C 2>/dev/null")
     s.command(f"conntrack -G -p tcp -s {clients[0]} -d {vip} --sport 1 --dport 2 >/dev/null 2>&1")
     s.command("conntrack -D -p nosuch >/dev/null 2>&1")

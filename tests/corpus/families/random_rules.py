@@ -12,11 +12,16 @@ def _randrules(rng: random.Random, number: int, tool: str, six: bool) -> Scenari
     site = SITES[number % len(SITES)]
     s = Scenario(site.interfaces(six=six))
     command = f"{'ip6tables' if six else 'iptables'}-{tool}"
+    nft = tool == "nft"  # which prints two matches of one kind as one
     plain = number % 4 == 0  # nothing asks for connection tracking
     if number % 3 == 1:
-        s.rules("mangle", *draw_rules(rng, site, "mangle", 12, six=six, plain=plain), tool=f"{command}-restore")
+        s.rules(
+            "mangle", *draw_rules(rng, site, "mangle", 12, six=six, plain=plain, unique=nft), tool=f"{command}-restore"
+        )
     s.rules(
-        "filter", *draw_rules(rng, site, "filter", 10 + number % 9, six=six, plain=plain), tool=f"{command}-restore"
+        "filter",
+        *draw_rules(rng, site, "filter", 10 + number % 9, six=six, plain=plain, unique=nft),
+        tool=f"{command}-restore",
     )
     Traffic(s, rng, site, six=six).many(55)
     name = f"{'ip6tables' if six else 'iptables'}-save -c"

@@ -15,12 +15,12 @@ def counters(rng: random.Random) -> str:
     return f"[{rng.randrange(2000)}:{rng.randrange(10**6)}]"
 
 
-def rule(rng: random.Random, site: Site, chain: str, jumps: list[str]) -> str:
+def rule(rng: random.Random, site: Site, chain: str, unique: bool) -> str:
     """Draw the words of a filter rule behind its chain."""
-    return draw_rule(rng, site, chain, "filter", jumps, plain=True).split(" ", 2)[2]
+    return draw_rule(rng, site, chain, "filter", [], plain=True, unique=unique).split(" ", 2)[2]
 
 
-def partial(rng: random.Random, site: Site, users: list[str]) -> list[str]:
+def partial(rng: random.Random, site: Site, users: list[str], unique: bool) -> list[str]:
     """Draw the lines of a block that changes part of a filter table that has the chains *users*."""
     lines = []
     declared = rng.sample(users, rng.randrange(len(users) + 1)) + ["new"] * rng.randrange(2)
@@ -29,7 +29,7 @@ def partial(rng: random.Random, site: Site, users: list[str]) -> list[str]:
         lines.append(f":{rng.choice(CHAINS)} {rng.choice(('ACCEPT', 'DROP', '-'))} {counters(rng)}")
     for _ in range(rng.randrange(1, 7)):
         chain = rng.choice([*CHAINS, *users])
-        words = rule(rng, site, chain, [])
+        words = rule(rng, site, chain, unique)
         prefix = counters(rng) + " " if rng.random() < 0.3 else ""
         good = (
             *[f"{prefix}-A {chain} {words}"] * 3,
@@ -62,7 +62,7 @@ def partial(rng: random.Random, site: Site, users: list[str]) -> list[str]:
 def _restores(rng: random.Random, number: int, kind: str) -> Scenario:
     site = SITES[number % len(SITES)]
     s = Scenario(site.interfaces())
-    first = draw_rules(rng, site, "filter", 8, plain=True)
+    first = draw_rules(rng, site, "filter", 8, plain=True, unique=kind == "nft")
     users = [line[1:].split()[0] for line in first if line.startswith(":") and line[1:].split()[0] not in CHAINS]
     if number % 4 == 0:
         first = [counters(rng) + " " + line if line.startswith("-A") else line for line in first]
@@ -73,7 +73,7 @@ def _restores(rng: random.Random, number: int, kind: str) -> Scenario:
         flags = rng.choice(
             ("", "-n", "-n", "--noflush", "-c", "-n -c", "--noflush --counters", "--test", "-T filter", "-T nat")
         )
-        blocks = ["*filter", *partial(rng, site, users), "COMMIT"]
+        blocks = ["*filter", *partial(rng, site, users, kind == "nft"), "COMMIT"]
         if rng.random() < 0.25:
             nat = ["*nat", ":POSTROUTING ACCEPT [3:4]", f"-A POSTROUTING -s {site.far}0/24 -j MASQUERADE", "COMMIT"]
             blocks = nat + blocks if rng.random() < 0.5 else blocks + nat

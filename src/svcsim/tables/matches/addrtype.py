@@ -115,9 +115,7 @@ class AddrtypeMatch(Match):
         is_of = _is_of_ipv4 if state.family is Family.IPV4 else _is_of_ipv6
         if self.source is not None and is_of(routing, skb.src, self.source, device) is self.not_source:
             return False
-        return (
-            self.destination is None or is_of(routing, skb.dst, self.destination, device) is not self.not_destination
-        )
+        return self.destination is None or is_of(routing, skb.dst, self.destination, device) is not self.not_destination
 
 
 def _is_of_ipv4(routing: Routing, address: int, types: int, device: str) -> bool:

@@ -118,7 +118,7 @@ def _read_rate(text: str) -> int:
     unit = (found[2] or "second").lower() if found else ""
     length = next((length for name, length in _SPELLINGS.items() if unit and name.startswith(unit)), 0)
     if found is None or not length or not int(found[1]):
-        raise UsageError(f"bad rate \"{text}\"'")
+        raise UsageError(f'bad rate "{text}"\'')
     average = _SCALE * length // int(found[1])
     if not average:
         raise UsageError(f'Rate too fast "{text}"')

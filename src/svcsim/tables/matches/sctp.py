@@ -22,10 +22,28 @@ from svcsim.tables.transport import answer_without_header
 __all__ = ["Chunk", "SctpMatch"]
 
 _TYPES = {
-    **{"DATA": 0, "INIT": 1, "INIT_ACK": 2, "SACK": 3, "HEARTBEAT": 4, "HEARTBEAT_ACK": 5, "ABORT": 6, "SHUTDOWN": 7},
-    **{"SHUTDOWN_ACK": 8, "ERROR": 9, "COOKIE_ECHO": 10, "COOKIE_ACK": 11, "ECN_ECNE": 12, "ECN_CWR": 13},
-    **{"SHUTDOWN_COMPLETE": 14, "I_DATA": 64, "ASCONF_ACK": 128, "RE_CONFIG": 130, "PAD": 132},
-    **{"FORWARD_TSN": 192, "ASCONF": 193, "I_FORWARD_TSN": 194},
+    "DATA": 0,
+    "INIT": 1,
+    "INIT_ACK": 2,
+    "SACK": 3,
+    "HEARTBEAT": 4,
+    "HEARTBEAT_ACK": 5,
+    "ABORT": 6,
+    "SHUTDOWN": 7,
+    "SHUTDOWN_ACK": 8,
+    "ERROR": 9,
+    "COOKIE_ECHO": 10,
+    "COOKIE_ACK": 11,
+    "ECN_ECNE": 12,
+    "ECN_CWR": 13,
+    "SHUTDOWN_COMPLETE": 14,
+    "I_DATA": 64,
+    "ASCONF_ACK": 128,
+    "RE_CONFIG": 130,
+    "PAD": 132,
+    "FORWARD_TSN": 192,
+    "ASCONF": 193,
+    "I_FORWARD_TSN": 194,
 }
 _NAMES = {number: name for name, number in _TYPES.items()}
 #: The flags of a chunk, highest first; a dash is a bit without a name.

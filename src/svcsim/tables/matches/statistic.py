@@ -55,9 +55,9 @@ class StatisticMatch(Match):
 
     options = (
         Option("mode"),
-        Option("probability", invert=True, requires=("mode",)),
-        Option("every", invert=True, requires=("mode", "packet")),
-        Option("packet", requires=("mode", "every")),
+        Option("probability", invert=True),
+        Option("every", invert=True),
+        Option("packet"),
     )
 
     @classmethod
@@ -66,14 +66,17 @@ class StatisticMatch(Match):
         mode = args.text("mode", "random")
         if mode not in ("random", "nth"):
             raise UsageError(f'Bad mode "{mode}"')
-        if args.inverted("mode"):
-            raise args.problem('option "--mode" cannot be inverted.')
         if mode == "random":
             if "probability" not in args:
                 raise UsageError("--probability must be specified when using random mode")
+            if "mode" not in args:
+                raise args.problem('option "--mode" must be specified')
             return RandomMatch.parse(args)
-        if "every" not in args:
+        if "every" not in args and "packet" not in args:
             raise UsageError("--every and --packet must be specified when using nth mode")
+        for name, other in (("every", "packet"), ("packet", "every")):
+            if name not in args:
+                raise args.problem(f'option "--{other}" also requires "--{name}".')
         return NthMatch.parse(args)
 
 

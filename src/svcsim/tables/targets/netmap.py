@@ -43,9 +43,10 @@ class NetmapTarget(Target):
     @classmethod
     def parse(cls, args: Args) -> Self:
         """Read a network; the tool takes a mask with holes for that of a single host."""
-        network = read_network(args.text("to"), args.family)
+        text = args.text("to")
+        network = read_network(text, args.family)
         if network.length is None:
-            network = Prefix(network.family, network.value, network.family.all_ones)
+            network = read_network(text.partition("/")[0], args.family)
         return cls(network)
 
     def emit(self) -> str:

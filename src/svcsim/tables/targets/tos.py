@@ -27,9 +27,7 @@ class TosTarget(Target):
     """``--set-tos value[/mask]|name``, ``--and-tos, --or-tos, --xor-tos bits``: clear *mask*, xor *value*."""
 
     tables = frozenset({"mangle"})
-    options = tuple(
-        Option(name, excludes=tuple(other for other in _SPELLINGS if other != name)) for name in _SPELLINGS
-    )
+    options = tuple(Option(name, excludes=tuple(other for other in _SPELLINGS if other != name)) for name in _SPELLINGS)
 
     value: int
     mask: int
