@@ -26,13 +26,13 @@ gre      47 29 src=10.1.0.2 dst=10.2.0.2 srckey=0x0 dstkey=0x5 packets=1 bytes=4
 gre      47 179 src=10.1.0.2 dst=10.2.0.2 srckey=0x0 dstkey=0x0 packets=2 bytes=67 src=10.2.0.2 dst=10.1.0.2 srckey=0x0 dstkey=0x0 packets=1 bytes=45 [ASSURED] mark=0 use=1
 sctp     132 8 ESTABLISHED src=1.1.1.11 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.11 sport=2 dport=1 mark=0 use=1
 udplite  136 29 src=10.1.0.3 dst=10.2.0.2 sport=7000 dport=7001 [UNREPLIED] src=10.2.0.9 dst=10.1.0.3 sport=7001 dport=7000 mark=0 use=1
-""".splitlines()  # noqa: E501
+""".splitlines()
 PROC = """\
 ipv4     2 gre      47 179 timeout=30, stream_timeout=180 src=10.1.0.2 dst=10.2.0.2 srckey=0x0 dstkey=0x0 packets=2 bytes=67 src=10.2.0.2 dst=10.1.0.2 srckey=0x0 dstkey=0x0 packets=1 bytes=45 [ASSURED] mark=0 zone=0 use=2
 ipv6     10 udp      17 9 src=00fd:0000:0000:0000:0000:0000:0000:0001 dst=00fd:0000:0000:0000:0000:0000:0000:0002 sport=1 dport=2 src=00fd:0000:0000:0000:0000:0000:0000:0002 dst=00fd:0000:0000:0000:0000:0000:0000:0001 sport=2 dport=1 mark=0 zone=0 use=2
 ipv4     2 tcp      6 599 ESTABLISHED src=10.1.0.2 dst=10.2.0.2 sport=1 dport=7001 [UNREPLIED] src=10.2.0.2 dst=10.1.0.2 sport=7001 dport=1 mark=9 zone=0 use=2
 ipv4     2 unknown  99 4 src=1.1.1.1 dst=2.2.2.2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.1 mark=0 zone=0 use=2
-"""  # noqa: E501
+"""
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ class _Copier:
             return kind(parts) if kind in (tuple, frozenset) else kind(*parts)
         if isinstance(old, _CHANGEABLE):
             if isinstance(old, deque):
-                made = deque(maxlen=old.maxlen)
+                made: Any = deque(maxlen=old.maxlen)
             else:
                 made = kind() if kind in _WEAK else kind.__new__(kind)
             self._containers.append((old, made))

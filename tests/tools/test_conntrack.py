@@ -22,12 +22,12 @@ SAYS = "conntrack v1.4.7 (conntrack-tools): "
 HELP = "\nTry `conntrack -h' or 'conntrack --help' for more information.\n"
 
 # The connections of a recorded host: two translated, four plain. Seconds are those of the next moment.
-DNS = "udp      17 30 src=10.1.0.2 dst=10.96.0.1 sport=7000 dport=53 [UNREPLIED] src=10.2.0.2 dst=10.2.0.1 sport=53 dport=7000 mark=0 use=1"  # noqa: E501
-PLAIN = "udp      17 30 src=10.1.0.2 dst=10.2.0.2 sport=1 dport=7001 [UNREPLIED] src=10.2.0.2 dst=10.1.0.2 sport=7001 dport=1 mark=0 use=1"  # noqa: E501
-PING = "icmp     1 30 src=10.1.0.2 dst=10.2.0.2 type=8 code=0 id=1 [UNREPLIED] src=10.2.0.2 dst=10.1.0.2 type=0 code=0 id=1 mark=0 use=1"  # noqa: E501
-WEB = "tcp      6 432000 ESTABLISHED src=10.1.0.2 dst=10.96.0.1 sport=7000 dport=80 src=10.2.0.2 dst=10.1.0.2 sport=80 dport=7000 [ASSURED] mark=0 use=1"  # noqa: E501
+DNS = "udp      17 30 src=10.1.0.2 dst=10.96.0.1 sport=7000 dport=53 [UNREPLIED] src=10.2.0.2 dst=10.2.0.1 sport=53 dport=7000 mark=0 use=1"
+PLAIN = "udp      17 30 src=10.1.0.2 dst=10.2.0.2 sport=1 dport=7001 [UNREPLIED] src=10.2.0.2 dst=10.1.0.2 sport=7001 dport=1 mark=0 use=1"
+PING = "icmp     1 30 src=10.1.0.2 dst=10.2.0.2 type=8 code=0 id=1 [UNREPLIED] src=10.2.0.2 dst=10.1.0.2 type=0 code=0 id=1 mark=0 use=1"
+WEB = "tcp      6 432000 ESTABLISHED src=10.1.0.2 dst=10.96.0.1 sport=7000 dport=80 src=10.2.0.2 dst=10.1.0.2 sport=80 dport=7000 [ASSURED] mark=0 use=1"
 ODD = "unknown  99 600 src=10.1.0.2 dst=10.2.0.2 [UNREPLIED] src=10.2.0.2 dst=10.1.0.2 mark=0 use=1"
-SIX = "udp      17 30 src=fd01::2 dst=fd02::2 sport=4 dport=2 [UNREPLIED] src=fd02::2 dst=fd01::2 sport=2 dport=4 mark=0 use=1"  # noqa: E501
+SIX = "udp      17 30 src=fd01::2 dst=fd02::2 sport=4 dport=2 [UNREPLIED] src=fd02::2 dst=fd01::2 sport=2 dport=4 mark=0 use=1"
 ALL = [DNS, PLAIN, PING, WEB, ODD, SIX]
 
 
@@ -227,23 +227,23 @@ def test_updating(host):
     "words, line",
     [
         ("-p udp -s 1.1.1.1 -d 2.2.2.2 --sport 1 --dport 2 -t 100",
-         "udp      17 99 src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 mark=0 use=1"),  # noqa: E501
+         "udp      17 99 src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 mark=0 use=1"),
         ("-p tcp -s 1.1.1.1 -d 2.2.2.2 --sport 1 --dport 2 -t 100 --state ESTABLISHED -u ASSURED,SEEN_REPLY -m 9",
-         "tcp      6 99 ESTABLISHED src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 [ASSURED] mark=9 use=1"),  # noqa: E501
+         "tcp      6 99 ESTABLISHED src=1.1.1.1 dst=2.2.2.2 sport=1 dport=2 src=2.2.2.2 dst=1.1.1.1 sport=2 dport=1 [ASSURED] mark=9 use=1"),
         ("-p tcp -s 1.1.1.3 -d 2.2.2.2 --sport 1 --dport 2 -t 100 --state LISTEN",
-         "tcp      6 99 SYN_SENT2 src=1.1.1.3 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.3 sport=2 dport=1 mark=0 use=1"),  # noqa: E501
+         "tcp      6 99 SYN_SENT2 src=1.1.1.3 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.3 sport=2 dport=1 mark=0 use=1"),
         ("-p udp -s 1.1.1.7 -d 2.2.2.2 --sport 1 --dport 2 -t 10 --dst-nat 3.3.3.3:99",
-         "udp      17 9 src=1.1.1.7 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=3.3.3.3 dst=1.1.1.7 sport=99 dport=1 mark=0 use=1"),  # noqa: E501
+         "udp      17 9 src=1.1.1.7 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=3.3.3.3 dst=1.1.1.7 sport=99 dport=1 mark=0 use=1"),
         ("-p udp -s 1.1.1.8 -d 2.2.2.2 --sport 1 --dport 2 -t 10 --src-nat 3.3.3.3",
-         "udp      17 9 src=1.1.1.8 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=3.3.3.3 sport=2 dport=1 mark=0 use=1"),  # noqa: E501
-        ("-p udp -s 1.1.1.10 -d 2.2.2.2 --sport 1 --dport 2 -t 10 -r 4.4.4.4 -q 5.5.5.5 --reply-port-src 2 --reply-port-dst 1",  # noqa: E501
-         "udp      17 9 src=1.1.1.10 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=4.4.4.4 dst=5.5.5.5 sport=2 dport=1 mark=0 use=1"),  # noqa: E501
+         "udp      17 9 src=1.1.1.8 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=3.3.3.3 sport=2 dport=1 mark=0 use=1"),
+        ("-p udp -s 1.1.1.10 -d 2.2.2.2 --sport 1 --dport 2 -t 10 -r 4.4.4.4 -q 5.5.5.5 --reply-port-src 2 --reply-port-dst 1",
+         "udp      17 9 src=1.1.1.10 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=4.4.4.4 dst=5.5.5.5 sport=2 dport=1 mark=0 use=1"),
         ("-p icmp -s 1.1.1.9 -d 2.2.2.2 --icmp-type 8 --icmp-code 0 --icmp-id 5 -t 10",
-         "icmp     1 9 src=1.1.1.9 dst=2.2.2.2 type=8 code=0 id=5 [UNREPLIED] src=2.2.2.2 dst=1.1.1.9 type=0 code=0 id=5 mark=0 use=1"),  # noqa: E501
+         "icmp     1 9 src=1.1.1.9 dst=2.2.2.2 type=8 code=0 id=5 [UNREPLIED] src=2.2.2.2 dst=1.1.1.9 type=0 code=0 id=5 mark=0 use=1"),
         ("-p 99 -s 1.1.1.1 -d 2.2.2.2 -t 5",
          "unknown  99 4 src=1.1.1.1 dst=2.2.2.2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.1 mark=0 use=1"),
         ("-p sctp -s 1.1.1.11 -d 2.2.2.2 --sport 1 --dport 2 -t 9 --state ESTABLISHED --orig-vtag 5 --reply-vtag 6",
-         "sctp     132 8 ESTABLISHED src=1.1.1.11 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.11 sport=2 dport=1 mark=0 use=1"),  # noqa: E501
+         "sctp     132 8 ESTABLISHED src=1.1.1.11 dst=2.2.2.2 sport=1 dport=2 [UNREPLIED] src=2.2.2.2 dst=1.1.1.11 sport=2 dport=1 mark=0 use=1"),
         ("-p udp -s fd::1 -d fd::2 --sport 1 --dport 2 -t 10 -u SEEN_REPLY",
          "udp      17 9 src=fd::1 dst=fd::2 sport=1 dport=2 src=fd::2 dst=fd::1 sport=2 dport=1 mark=0 use=1"),
     ],

@@ -382,7 +382,7 @@ class Director(Control):
             if skb.checksum == 0 and proto == _UDP:
                 skb.checksum = None
             skb.set_source(conn.vaddr, conn.vport)
-            if trace is not None:
+            if trace is not None and before is not None:
                 trace.append(Rewritten("ipvs reply", before, skb.tuple()))
             if not self._reroute(skb, state):
                 return _DROP
@@ -479,7 +479,7 @@ class Director(Control):
             before = skb.tuple() if trace is not None else None
             skb.payload = rewrite_quote(skb.payload, dst=conn.vaddr, dport=conn.vport, transport_checksum=False)
             skb.set_source(conn.vaddr, skb.sport)
-            if trace is not None:
+            if trace is not None and before is not None:
                 trace.append(Rewritten("ipvs icmp reply", before, skb.tuple()))
             if not self._reroute(skb, state):
                 return _DROP

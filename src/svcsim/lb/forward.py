@@ -74,7 +74,7 @@ def masquerade(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     if skb.checksum == 0 and skb.proto == _UDP:
         skb.checksum = None  # a datagram that came without a checksum leaves with one
     skb.set_destination(conn.daddr, conn.dport)
-    if trace is not None:
+    if trace is not None and before is not None:
         trace.append(Rewritten("ipvs masquerading", before, skb.tuple()))
     skb.ipvs_property = True
     if conn.nfct:

@@ -18,6 +18,7 @@ from svcsim.errors import ConfigError
 from svcsim.hooks import Verdict
 from svcsim.tables.extension import Loader
 from svcsim.tables.rule import Jump, Rule
+from svcsim.tables.target import Target
 
 __all__ = ["ANYTHING", "CONTINUE", "END", "GOTO", "JUMP", "POLICY", "RETURN", "RUN", "VERDICT", "Chain", "Link"]
 
@@ -90,7 +91,9 @@ class Link:
             if not match.always:
                 tests += (match.load(loader),)
         if self.kind == RUN:
-            self.aim = rule.target.load(loader)
+            target = rule.target
+            assert isinstance(target, Target)
+            self.aim = target.load(loader)
         self.tests = tests
 
 

@@ -170,7 +170,8 @@ class Edit:
 
     def delete_rule(self, chain: str, rule: Rule) -> None:
         """Take away the first rule that equals *rule*."""
-        self._remove(self.table.chains[chain], self.find(chain, rule))
+        number = self.find(chain, rule)
+        self._remove(self.table.chains[chain], number)
 
     def find(self, chain: str, rule: Rule) -> int:
         """The place of the first rule that equals *rule*; none is an error."""

@@ -150,7 +150,8 @@ class Extensions(Registry[type[E]]):
         super().add(name, plugin)
         self._absent.discard(name)
         plugin.name = name
-        unlimited = plugin.tables is plugin.hooks is plugin.protocols is None and plugin.check is Extension.check
+        limits = (plugin.tables, plugin.hooks, plugin.protocols)
+        unlimited = all(limit is None for limit in limits) and plugin.check is Extension.check
         plugin.carefree = unlimited and not plugin.stateful and not plugin.tracks
         plugin.option_table = {f"--{option.name}": option for option in plugin.options}
         return plugin

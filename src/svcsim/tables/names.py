@@ -102,7 +102,8 @@ _GROUPS |= {"uucp": 10, "man": 12, "proxy": 13, "www-data": 33, "users": 100, "n
 
 
 def _read_protocols() -> tuple[dict[str, int], dict[int, str]]:
-    numbers, names = {}, {}
+    numbers: dict[str, int] = {}
+    names: dict[int, str] = {}
     for entry in _PROTOCOLS.split():
         name, _, number = entry.partition("=")
         numbers[name] = int(number)
@@ -111,7 +112,8 @@ def _read_protocols() -> tuple[dict[str, int], dict[int, str]]:
 
 
 def _read_services() -> tuple[dict[tuple[str, str], int], dict[tuple[int, str], str]]:
-    ports, names = {}, {}
+    ports: dict[tuple[str, str], int] = {}
+    names: dict[tuple[int, str], str] = {}
     for entry in _SERVICES.split():
         spellings, _, where = entry.partition("=")
         port, _, protocols = where.partition("/")

@@ -20,7 +20,7 @@ from svcsim.tables.target import TARGETS, Target
 
 __all__ = ["Parser", "Use", "keep"]
 
-assert _matches.__all__ and _targets.__all__  # imported for what they register
+_BUILT_IN = (_matches, _targets)  # imported for what they register
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -379,7 +379,8 @@ class Reading:
         if command.table == "nat" and "DROP" in (self.jump, command.policy):
             raise UsageError(_NO_FILTERING)
         made = [(use, self.parser.extension(use)) for use in self.uses]
-        sources = destinations = [None]
+        sources: list[Prefix | None] = [None]
+        destinations: list[Prefix | None] = [None]
         if command.verb in _RULE_VERBS:
             sources, destinations = self._networks("s"), self._networks("d")
             if len(sources) + len(destinations) > 2 and self.signs & {"s", "d"}:
@@ -396,9 +397,8 @@ class Reading:
         if chain in _NO_INPUT and "i" in self.texts:
             raise UsageError(f"Can't use -i with {chain}", spaced=True)
         matches = tuple(extension for _, extension in made if isinstance(extension, Match))
-        target: Target | Jump | None = next((e for use, e in made if use is self.aim and isinstance(e, Target)), None)
-        if self.jump:
-            target = self._jump_or(target)
+        named = next((e for use, e in made if use is self.aim and isinstance(e, Target)), None)
+        target: Target | Jump | None = self._jump_or(named) if self.jump else named
         header = Header(
             self.texts.get("i", ""),
             self.texts.get("o", ""),

@@ -126,7 +126,10 @@ class ConntrackMatch(Match):
         parts: list[tuple[str, str | None]] = [
             ("ctstate", None if self.states is None else names_of(self.states, STATES)),
             ("ctproto", None if self.proto is None else str(self.proto)),
-            *((side, test and test.described(numeric)) for side, test in zip(_SIDES, self.addresses, strict=True)),
+            *(
+                (side, None if test is None else test.described(numeric))
+                for side, test in zip(_SIDES, self.addresses, strict=True)
+            ),
             *((f"{side}port", ends and range_text(ends)) for side, ends in zip(_SIDES, self.ports, strict=True)),
             ("ctstatus", None if self.status is None else names_of(self.status, STATUSES) or "NONE"),
             ("ctexpire", self.expires and range_text(self.expires)),

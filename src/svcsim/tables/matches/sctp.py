@@ -61,7 +61,7 @@ class Chunk:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``DATA`` or ``DATA:Be``: a capital is a flag that is set, a small letter one that is not."""
-        name, colon, letters = text.partition(":")
+        name, _, letters = text.partition(":")
         number = _TYPES.get(name.upper())
         if number is None:
             raise UsageError(f"Unknown sctp chunk `{name}'")

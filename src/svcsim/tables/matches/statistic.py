@@ -132,7 +132,8 @@ class NthMatch(StatisticMatch):
     def parse(cls, args: Args) -> Self:
         """Read both numbers."""
         every, packet = args.number("every", 1), args.number("packet")
-        assert every is not None and packet is not None
+        assert every is not None
+        assert packet is not None
         if packet >= every:
             raise UsageError("the --packet p must be 0 <= p <= n-1")
         return cls(every, packet, invert=args.inverted("every"))
