@@ -62,11 +62,11 @@ def _stored(endpoints: int) -> float:
 
 def kube_ruleset(services: int, endpoints: int) -> str:
     """
-    A nat table as `iptables-save` prints it, of ``2 + 3 * endpoints`` rules a service and nine more.
+    A nat table as `iptables-save` prints it, of ``2 + 3 * endpoints`` rules a service and eight more.
 
     >>> text = kube_ruleset(services=10, endpoints=2)
     >>> sum(line.startswith("-A") for line in text.splitlines())
-    89
+    88
     """
     heads: list[str] = []
     portals: list[str] = []

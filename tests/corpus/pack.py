@@ -65,6 +65,7 @@ GROUPS = (
             "sysctls",
             "reuse",
             "expiry",
+            "gre",
             "statistics",
             "commands",
             "services",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from svcsim import Packet
 from svcsim.addr import format_address
+from svcsim.conformance.compare import compare
+from svcsim.conformance.run import run_scenario
+from svcsim.conformance.scenario import read_corpus
 from svcsim.errors import ConfigError
 from svcsim.lab.cluster import MODES, command, example_node, example_text, iptables_node, ipvs_node
 from svcsim.lab.workload import Portal, make_portals, ruleset
 
-WEB = "10.96.200.80:80"
+RECORDED = Path(__file__).parent.parent / "recorded" / "example-cluster.jsonl.gz"
 #: What the README beside the dumps says; kube-proxy's order, by name.
 PORTALS = [
     Portal("kube-system/dns:dns", "udp", "10.96.0.10", 53, ("10.244.1.53:53", "10.244.2.53:53")),
@@ -144,3 +149,13 @@ def test_a_failing_command_is_an_error():
     """What a tool refuses while a node is built is not passed over."""
     with pytest.raises(ConfigError, match="ipvsadm -D"):
         command(example_node("ipvs"), "ipvsadm", "-D", "-t", "192.0.2.1:1")
+
+
+@pytest.mark.parametrize("recorded", list(read_corpus(RECORDED)), ids=lambda recorded: recorded.scenario.name)
+def test_the_example_does_what_a_kernel_did(recorded):
+    """A kernel with these dumps was sent connections: its packets, counters and tables are the emulator's."""
+    mode = recorded.scenario.name.removeprefix("example-cluster-")
+    dump = {"iptables": "iptables-save.txt", "ipvs": "ipvsadm-save.txt"}[mode]
+
+    assert any(example_text(dump) in line for line in recorded.scenario.setup)
+    assert compare(recorded.result, run_scenario(recorded.scenario)) is None

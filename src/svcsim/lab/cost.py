@@ -29,7 +29,9 @@ POSITIONS = ("first", "last", "random", "none")
 #: Numbers of services, unless others are asked for.
 SIZES = (10, 100, 1000, 10_000)
 _FIRST_POD = 200
+_RANDOM_POD = _FIRST_POD + POSITIONS.index("random")
 _FIRST_PORT, _PORTS_TRIED = 1024, 50_000
+_WARMING = 5  # connections to each service beforehand; that many ports are left above those tried
 _LAST_CLUSTER_IP = 0x0A6F_FFFE  # of 10.96.0.0/12
 
 
@@ -55,7 +57,7 @@ class LookupReport:
     """
     Costs by mode, size and position, and what follows from them.
 
-    *fit* is nanoseconds against rules asked, over everything measured in iptables mode. *crossing* is the number of
+    *fit* is nanoseconds against rules asked, over the connections to services in iptables mode. *crossing* is the number of
     services from which on ipvs is cheaper for a random service; 0 if it always is, None if it never is.
     """
 
@@ -96,21 +98,22 @@ def measure_lookup(
     Measure connections to services in both modes, for each number of services in *sizes*.
 
     Each repeat times *packets* connections that were never seen before, of every kind in turn, so that a machine that
-    is slow for a while is slow for all of them. Before that, every service is asked for once (what a node keeps by
-    destination is there then), and as many connections again are counted, and checked to reach an endpoint of their
-    service. *progress* is told what comes next.
+    is slow for a while is slow for all of them. Before that, every service is asked for (so that the routes that a node
+    keeps are there), and as many connections again are counted, and checked to reach an endpoint of their service.
+    *progress* is told what comes next.
     """
     if not sizes or min(sizes) < 1 or packets < 1 or repeats < 1 or endpoints < 1:
         raise ConfigError("a measurement wants at least one service, endpoint, packet and repeat")
-    if packets * repeats > _PORTS_TRIED:
-        raise ConfigError(f"{packets} packets times {repeats} repeats are more than {_PORTS_TRIED} connections")
+    if packets * (repeats + 1) > _PORTS_TRIED:
+        raise ConfigError(f"{repeats} repeats of {packets} packets: a pod has ports for {_PORTS_TRIED} connections")
     kinds: list[_Kind] = []
     for size in sorted(set(sizes)):
         portals = make_portals(size, endpoints, seed=seed)
         for mode in MODES:
             progress(f"{mode}, {size} services")
             node = (iptables_node if mode == "iptables" else ipvs_node)(portals, seed=seed)
-            _receive_all(node, [_opening(_FIRST_POD - 1, number, portal) for number, portal in enumerate(portals)])
+            for number in range(min(endpoints, _WARMING)):
+                _receive_all(node, [_opening(_RANDOM_POD, _PORTS_TRIED + number, portal) for portal in portals])
             for pod, position in enumerate(POSITIONS, start=_FIRST_POD):
                 connections = _connections(portals, position, pod, packets * (repeats + 1), seed)
                 kinds.append(_counted(node, mode, size, position, connections, packets))
@@ -122,7 +125,7 @@ def measure_lookup(
         LookupCost(kind.mode, kind.services, kind.position, kind.rules, kind.probes, timing_of(kind.taken, packets))
         for kind in kinds
     )
-    walked = [cost for cost in costs if cost.mode == "iptables"]
+    walked = [cost for cost in costs if cost.mode == "iptables" and cost.position != "none"]
     fit = fit_line([cost.rules for cost in walked], [cost.time.median for cost in walked])
     return LookupReport(endpoints, seed, repeats, packets, costs, fit, _crossing(costs))
 
@@ -144,7 +147,7 @@ class _Kind:
 def _opening(pod: int, number: int, portal: Portal | None, nowhere: str = "") -> Packet:
     """The first packet of a pod's connection to a service, or to where none is."""
     target = f"{portal.address}:{portal.port}" if portal is not None else f"{nowhere}:80"
-    return Packet.tcp(f"10.244.1.{pod}:{_FIRST_PORT + number % _PORTS_TRIED}", target)
+    return Packet.tcp(f"10.244.1.{pod}:{_FIRST_PORT + number}", target)
 
 
 def _connections(

@@ -67,7 +67,7 @@ def plot_cost(report: LookupReport) -> Figure:
         axes.set_yscale("log")
         axes.set_xlabel("services")
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1,) if axes is counts else (1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.minorticks_off()
         axes.grid(which="major", color="#dddddd", linewidth=0.8)

@@ -18,12 +18,15 @@ from svcsim.tables.problems import Refusal
 from svcsim.tables.rule import Jump, Rule
 
 if TYPE_CHECKING:
-    from svcsim.tables.forms import Form
+    from svcsim.tables.forms import Form, Values
     from svcsim.tables.table import Table
 
 __all__ = ["Edit"]
 
 Counters = tuple[int, int]
+
+#: Where the values of a form say the chain's name.
+_CHAIN = 2
 
 _NO_CHAIN = "No chain/target/match by that name."
 _NO_RULE = "Bad rule (does a matching rule exist in that chain?)."
@@ -115,17 +118,17 @@ class Edit:
         held.append(link)
         self.changed = True
 
-    def add(self, form: Form, values: tuple[str, ...], counters: Counters | None = None) -> bool:
+    def add(self, form: Form, values: Values, counted: bool) -> bool:
         """Hang a rule of *form* at the end of its chain; False if the line must be read word by word."""
         chains = self.table.chains
-        held = chains.get(values[0])
+        held = chains.get(values[_CHAIN])
         if held is None:
             return False
         link = form.link(values, chains)
         if link is None:
             return False
-        if counters is not None:
-            link.packets, link.bytes = counters
+        if counted and values[0] is not None:
+            link.packets, link.bytes = int(values[0]), int(values[1])
         if held not in self._fresh:
             self._touch(held)
             last = held.last

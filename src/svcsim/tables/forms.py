@@ -23,13 +23,18 @@ from svcsim.tables.parser import Parser, Use
 from svcsim.tables.rule import Header, Jump, Rule, destination_test, source_test
 from svcsim.tables.target import Target
 
-__all__ = ["Form", "Forms", "Plan"]
+__all__ = ["CHAIN", "Form", "Forms", "Plan", "Values"]
+
+#: What a line says: packets and bytes, or None; the chain's name; the values.
+Values = tuple[str, ...]
+CHAIN, FIRST_VALUE = 2, 3
 
 #: More forms than this are no forms any more: then nothing more is learned.
 _MOST_FORMS = 64
 #: So many different values of an extension are kept.
 _MOST_VALUES = 1 << 17
-_BARE, _QUOTED = r'([^\s"\\]+)', r'"([^"\\]*)"'
+_BARE, _QUOTED = r'([^\s"\\]+)', r'"([^"\\\n]*)"'
+_COUNTERS = r"(?:\[([0-9]{1,19}):([0-9]{1,19})\] ?)?"
 _NETWORK = r"([0-9a-fA-F.:]+(?:/[0-9]+)?)"
 #: Of these chains the tool knows that a packet has not both devices; rules that name one are read word by word.
 _LIMITED = "(?!(?:PREROUTING|INPUT|OUTPUT|POSTROUTING) )"
@@ -79,7 +84,7 @@ class _Slot:
 
 class Form:
     """
-    One form of line: *fits* answers with the match of a line that has it.
+    One form of line: *fits* answers with the match of a line that has it, at a place in a text.
 
     *plain*: its extensions are loaded as they are and checked by their class alone, so that a link can be had in one go
     and one rule of the form stands for all in a check.
@@ -90,7 +95,7 @@ class Form:
         self._networks = parser.networks
         self._all_ones = parser.family.all_ones
         self._groups: dict[int, int] = {}
-        self.fits = re.compile(self._pattern(line, words, plan, rule.header)).fullmatch
+        self.fits = re.compile(self._pattern(line, words, plan, rule.header)).match
         self.source = next((self._groups[place] for place, side in plan.networks.items() if side == "s"), 0)
         self.destination = next((self._groups[place] for place, side in plan.networks.items() if side == "d"), 0)
         self.header: Header = rule.header
@@ -117,7 +122,7 @@ class Form:
 
     def _pattern(self, line: str, words: list[str], plan: Plan, header: Header) -> str:
         """The expression of lines like this one; each value is a group."""
-        parts = ["-A", f"{_LIMITED if header.indev or header.outdev else ''}{_BARE}"]
+        parts = [f"{_COUNTERS}-A", f"{_LIMITED if header.indev or header.outdev else ''}{_BARE}"]
         for place, word in enumerate(words[2:], 2):
             if place in plan.networks:
                 parts.append(_NETWORK)
@@ -126,8 +131,8 @@ class Form:
             else:
                 parts.append(re.escape(word))
                 continue
-            self._groups[place] = len(self._groups) + 1  # group 0 is the chain
-        return " ".join(parts)
+            self._groups[place] = len(self._groups) + FIRST_VALUE
+        return " ".join(parts) + "\n"
 
     def _slot(self, use: Use, plan: Plan, extension: Extension) -> Any:
         """What stands for one extension: itself, if nothing of it differs from line to line."""
@@ -137,70 +142,49 @@ class Form:
         groups = [self._groups[value] for value, (owner, _) in plan.values.items() if owner is use]
         return _Slot(self._parser, use, places, groups)
 
-    def rule(self, values: tuple[str, ...], jump: Jump | None) -> Rule:
-        """The rule with these values; *jump* is its target if that is a chain."""
+    def link(self, values: Values, chains: Mapping[str, Chain]) -> Link | None:
+        """The link of the rule with these values, loaded if the form is plain; None if it must be read word by word."""
+        aim, target = self.verdict, self.target
         source = destination = None
-        if self.source:
-            text = values[self.source]
-            source = self._networks.get(text) or self._parser.network(text)
-        if self.destination:
-            text = values[self.destination]
-            destination = self._networks.get(text) or self._parser.network(text)
-        matches = self.fixed
-        if self.varying:
-            matches = ()
-            for part in self.matches:
-                if part.__class__ is _Slot:
-                    own = part.pick(values)
-                    part = part.known.get(own) or part.make(own)
-                matches += (part,)
-        target: Target | Jump | None = jump
-        if jump is None:
-            target = self.target
-            if target.__class__ is _Slot:
+        matches, tests = self.fixed, self.tests
+        try:
+            if self.jump:
+                aim = chains.get(values[self.jump])
+                if aim is None or aim.end.kind == POLICY:
+                    return None
+                target = Jump(aim.name, True) if self.goto else aim.jump
+                if target is None:
+                    target = aim.jump = Jump(aim.name)
+            elif target.__class__ is _Slot:
                 own = target.pick(values)
                 target = target.known.get(own) or target.make(own)
-        return Rule(source, destination, self.header, matches, target)
-
-    def gives(self, values: tuple[str, ...], jump: Jump | None, rule: Rule) -> bool:
-        """Whether the rule with these values is *rule*; a network that holds all addresses is read word by word."""
-        try:
-            return self.rule(values, jump) == rule
-        except SvcsimError:
-            return False
-
-    def link(self, values: tuple[str, ...], chains: Mapping[str, Chain]) -> Link | None:
-        """The link of the rule with these values, loaded if the form is plain; None if it must be read word by word."""
-        aim, jump = self.verdict, None
-        if self.jump:
-            aim = chains.get(values[self.jump])
-            if aim is None or aim.end.kind == POLICY:
-                return None
-            jump = Jump(aim.name, True) if self.goto else aim.jump
-            if jump is None:
-                jump = aim.jump = Jump(aim.name)
-        try:
-            rule = self.rule(values, jump)
+            if self.varying:
+                for part in self.matches:
+                    if part.__class__ is _Slot:
+                        own = part.pick(values)
+                        part = part.known.get(own) or part.make(own)
+                    matches += (part,)
+                    if not part.always:
+                        tests += (part.matches,)
+            if self.source:
+                text = values[self.source]
+                source = self._networks.get(text) or self._parser.network(text)
+                tests = (source_test(source, self.header.not_source), *tests)
+            if self.destination:
+                text = values[self.destination]
+                destination = self._networks.get(text) or self._parser.network(text)
         except SvcsimError:
             return None
-        source, destination, _, matches, target = rule
-        link = Link(rule, self.kind, aim)
+        link = Link(Rule(source, destination, self.header, matches, target), self.kind, aim)
         if self.plain:
-            tests = self.tests
             if destination is not None:
                 if destination.mask == self._all_ones and not self.header.not_destination:
                     link.key = destination.value
                 else:
                     tests = (destination_test(destination, self.header.not_destination), *tests)
-            if source is not None:
-                tests = (source_test(source, self.header.not_source), *tests)
-            if self.varying:
-                for match in matches:
-                    if not match.always:
-                        tests += (match.matches,)
             link.tests = tests
             if self.kind == RUN:
-                link.aim = target.apply  # type: ignore[union-attr]
+                link.aim = target.apply
             link.limited = self.limited
         return link
 
@@ -217,32 +201,51 @@ class Forms:
 
     def __init__(self) -> None:
         self.known: list[Form] = []
+        #: The form of the line before.
+        self.last: Form | None = None
 
-    def find(self, line: str, last: Form | None) -> tuple[Form, tuple[str, ...]] | None:
-        """The form of *line* and the values in it, the chain's name first; *last* is the form of the line before."""
+    def find(self, text: str, at: int) -> re.Match[str] | None:
+        """
+        The match of the line at a place of *text*, whose form becomes the last one; None if it has none that is known.
+
+        What came after the last form before is tried first.
+        """
+        last = self.last
         if last is not None:
             first, second = last.after
-            found = first.fits(line)
+            found = first.fits(text, at)
             if found is not None:
-                return first, found.groups()
-            found = second.fits(line)
+                self.last = first
+                return found
+            found = second.fits(text, at)
             if found is not None:
                 last.after = (second, first)
-                return second, found.groups()
+                self.last = second
+                return found
         for form in self.known:
-            found = form.fits(line)
+            found = form.fits(text, at)
             if found is not None:
                 if last is not None:
                     last.after = (form, last.after[0])
-                return form, found.groups()
+                self.last = form
+                return found
         return None
 
-    def learn(self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule) -> None:
+    def learn(
+        self,
+        parser: Parser,
+        line: str,
+        words: list[str],
+        plan: Plan,
+        uses: list[Use],
+        rule: Rule,
+        chains: Mapping[str, Chain],
+    ) -> None:
         """Learn the form of *line*, which was read as *rule*, if it is one that other lines can have."""
         if not plan.plain or len(self.known) >= _MOST_FORMS:
             return
         form = Form(parser, line, words, plan, uses, rule)
-        found = form.fits(line)
-        jump = rule.target if isinstance(rule.target, Jump) else None
-        if found is not None and form.gives(found.groups(), jump, rule):
+        found = form.fits(f"{line}\n")
+        link = form.link(found.groups(), chains) if found is not None else None
+        if link is not None and link.rule == rule:
             self.known.append(form)

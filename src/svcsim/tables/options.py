@@ -17,7 +17,7 @@ from svcsim.errors import ConfigError
 from svcsim.tables.names import port_number
 from svcsim.tables.problems import UsageError
 
-__all__ = ["ALL_BITS", "Args", "Option", "c_integer", "read_network"]
+__all__ = ["ALL_BITS", "Args", "Option", "c_integer", "plain_ipv4", "read_network"]
 
 #: A mark's mask that leaves nothing out.
 ALL_BITS = 0xFFFFFFFF
@@ -47,6 +47,15 @@ def c_integer(text: str, low: int = 0, high: int = ALL_BITS) -> int | None:
 # Nearly all networks are written so; nothing but decimal numbers without zeros before them.
 _OCTETS = {str(octet): octet for octet in range(256)}
 _MASKS = {str(length): Prefix.mask_of(Family.IPV4, length) for length in range(33)}
+
+
+def plain_ipv4(text: str) -> int | None:
+    """The address ``a.b.c.d``, None if it is written otherwise, or is none."""
+    try:
+        a, b, c, d = text.split(".")
+        return _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]
+    except (KeyError, ValueError):
+        return None
 
 
 @attrs.frozen
@@ -232,14 +241,9 @@ def read_network(text: str, family: Family) -> Prefix:
     """
     if family is Family.IPV4:
         host, slash, bits = text.partition("/")
-        parts = host.split(".")
-        mask = _MASKS.get(bits if slash else "32")
-        if len(parts) == 4 and mask is not None:
-            a, b, c, d = parts
-            try:
-                return Prefix(family, (_OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]) & mask, mask)
-            except KeyError:
-                pass  # in hexadecimal, or wrong
+        value, mask = plain_ipv4(host), _MASKS.get(bits if slash else "32")
+        if value is not None and mask is not None:
+            return Prefix(family, value & mask, mask)
     host, slash, bits = text.rpartition("/")
     if not slash:
         host, bits = text, str(family.bits)

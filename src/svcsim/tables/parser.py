@@ -18,7 +18,7 @@ from svcsim.tables.options import Args, read_network
 from svcsim.tables.problems import UsageError
 from svcsim.tables.target import TARGETS, Target
 
-__all__ = ["Parser", "Use", "keep"]
+__all__ = ["UNMODELLED_TARGETS", "Parser", "Use", "keep"]
 
 _BUILT_IN = (_matches, _targets)  # imported for what they register
 
@@ -34,7 +34,7 @@ _UNMODELLED_MATCHES = frozenset(
     "ipcomp ipv6header ipvs mac mh nfacct osf physdev pkttype policy quota rateest realm rpfilter rt set socket srh "
     "string tcpmss time u32".split()
 )
-_UNMODELLED_TARGETS = frozenset(
+UNMODELLED_TARGETS = frozenset(
     "AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNSECMARK DNPT ECN HMARK IDLETIMER LED NFQUEUE QUEUE RATEEST SECMARK SET SNPT "
     "SYNPROXY TCPMSS TCPOPTSTRIP TEE TPROXY TRACE ULOG".split()
 )
@@ -95,7 +95,7 @@ class Parser:
         """The target called *name*; the tool's complaint if there is none."""
         plugin = TARGETS.find(name, self.family)
         if plugin is None:
-            if name in _UNMODELLED_TARGETS:
+            if name in UNMODELLED_TARGETS:
                 raise UnsupportedError(f"-j {name}", instead="leave the rule out")
             raise UsageError(f"Couldn't load target `{name}':No such file or directory", spaced=True)
         return plugin

@@ -6,6 +6,7 @@ Behaviour of: the argument parser of iptables 1.8.9 (legacy) and getopt_long, ab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container
 
 from svcsim.addr import Family, Prefix
@@ -14,12 +15,14 @@ from svcsim.tables.forms import Plan
 from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_number
 from svcsim.tables.options import Option, c_integer, read_network
-from svcsim.tables.parser import Parser, Use
+from svcsim.tables.parser import UNMODELLED_TARGETS, Parser, Use
 from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Header, Jump, Rule
 from svcsim.tables.target import TARGETS, Target
 
-__all__ = ["Reading", "read_command"]
+__all__ = ["Reading", "read_command", "read_counters"]
+
+_COUNTER = re.compile(r"\s*([0-9]{1,40})").match
 
 ChainsOf = Callable[[str], Container[str]]
 
@@ -57,6 +60,17 @@ def read_command(
     ('A', 'INPUT', ['-s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j ACCEPT'])
     """
     return Reading(parser, words, chains, table, restoring=restoring).read()
+
+
+def read_counters(packets: str, size: str) -> tuple[int, int]:
+    """Two counters; what follows the digits is not looked at."""
+    counts = []
+    for text, what in ((packets, "packet"), (size, "byte")):
+        found = _COUNTER(text)
+        if found is None:
+            raise UsageError(f"-c {what} counter not numeric")
+        counts.append(int(found[1]) & (1 << 64) - 1)
+    return counts[0], counts[1]
 
 
 class Reading:
@@ -304,13 +318,7 @@ class Reading:
             if second is None:
                 raise UsageError("-c requires packet and byte counter")
             size = second
-        counts = []
-        for text, what in ((packets, "packet"), (size, "byte")):
-            digits = text.lstrip()[: len(text.lstrip()) - len(text.lstrip().lstrip("0123456789"))]
-            if not digits:
-                raise UsageError(f"-c {what} counter not numeric")
-            counts.append(int(digits) & (1 << 64) - 1)
-        self.command.counters = (counts[0], counts[1])
+        self.command.counters = read_counters(packets, size)
 
     def _rule_option(self, letter: str, value: str) -> None:
         """Addresses, protocol, devices, fragment, target."""
@@ -371,6 +379,8 @@ class Reading:
         if not self.goto and TARGETS.find(name, self.family) is not None:
             self.aim = Use(self.parser.target(name))
             self.uses.append(self.aim)
+        elif name in UNMODELLED_TARGETS and name not in self.chains(self.command.table):
+            self.parser.target(name)  # complains, before its options are found unknown
 
     # -- putting it together -------------------------------------------------------------------------------------------
 

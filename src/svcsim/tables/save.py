@@ -15,10 +15,9 @@ from svcsim.clock import SECOND
 from svcsim.errors import ConfigError, ExistsError, MissingError, RulesetError, UnsupportedError
 from svcsim.tables.edit import Edit
 from svcsim.tables.execute import execute
-from svcsim.tables.forms import Form
 from svcsim.tables.grammar import split_line, word_columns
 from svcsim.tables.problems import UsageError
-from svcsim.tables.reader import Reading
+from svcsim.tables.reader import Reading, read_counters
 
 if TYPE_CHECKING:
     from svcsim.tables.table import Ruleset, Table
@@ -27,21 +26,28 @@ __all__ = ["RestoreError", "restore", "save"]
 
 _NAME_LENGTH = 29
 _VERSION = "1.8.9"
-_COUNTED = re.compile(r"\[([0-9]{1,19}):([0-9]{1,19})\] ?").match
+#: The line of a user's chain as it is always written.
+_NEW_CHAIN = re.compile(r":(?!(?:ACCEPT|DROP|QUEUE|RETURN) )([^\s-][^\s]{0,27}) - \[[0-9]+:[0-9]+\]\n").match
 
 
 class RestoreError(RulesetError):
     """
-    A text that cannot be restored; *cause* is what was wrong with its line.
+    A text that cannot be restored; *cause* is what was wrong with its line, *printed* what lines before it printed.
 
-    *failed*: the tool says no more than "line N failed", because the kernel, or its own library, refused something.
+    Of a `UsageError` the tool tells all; of anything else no more than that the line failed.
     """
 
     def __init__(
-        self, message: str, line: int, *, column: int | None = None, text: str = "", cause: ConfigError
+        self,
+        message: str,
+        line: int,
+        *,
+        cause: ConfigError,
+        column: int | None = None,
+        text: str = "",
+        printed: str = "",
     ) -> None:
-        self.cause = cause
-        self.failed = not isinstance(cause, UsageError)
+        self.cause, self.printed = cause, printed
         super().__init__(message, line=line, column=column, text=text, exit_code=cause.exit_code)
 
 
@@ -79,36 +85,17 @@ class _Restore:
 
     def run(self, text: str) -> str:
         """Read line by line; whatever goes wrong undoes the table that is being read."""
-        number, at, line, form = 0, 0, "", None
+        number, at, line = 0, 0, ""
         try:
             while at < len(text):
-                # One line at a time: cut when it is needed, it is still at hand when it is read.
+                if self.edit is not None and not self.verbose:
+                    passed, at = self._rules(self.edit, text, at)
+                    number += passed
                 number += 1
                 stop = text.find("\n", at)
                 line = text[at:stop] if stop >= 0 else text[at:]
                 at = stop + 1 or len(text)
-                edit, begin = self.edit, line[:1]
-                if edit is None:
-                    form = None
-                elif begin == "-":
-                    if form is not None:
-                        # After a line of this form comes mostly what came the last time.
-                        found = form.after[0].fits(line)
-                        if found is not None:
-                            form = form.after[0]
-                            if edit.add(form, found.groups()):
-                                continue
-                    form, read = self._formed(edit, line, form)
-                    if read:
-                        continue
-                elif begin == ":":
-                    self._chain(edit, line, number)
-                    continue
-                elif begin == "[":
-                    form, read = self._formed(edit, line, form)
-                    if read:
-                        continue
-                if line and begin != "#":
+                if line and line[0] != "#":
                     self._line(line, number, whole=stop >= 0)
             if self.edit is not None:
                 number, line = number + 1, ""
@@ -123,26 +110,27 @@ class _Restore:
                 columns = word_columns(line)
                 column = columns[error.word][1] if error.word < len(columns) else len(line) + 1
             message = error.message if isinstance(error, UsageError) else str(error)
-            raise RestoreError(message, number, column=column, text=line, cause=error) from error
+            printed = "".join(self.printed)
+            raise RestoreError(message, number, column=column, text=line, cause=error, printed=printed) from error
         return "".join(self.printed)
 
-    @staticmethod
-    def _counted(line: str) -> tuple[tuple[int, int], str]:
-        """The counters before a rule, and the rest of the line."""
-        found = _COUNTED(line)
-        return ((0, 0), line) if found is None else ((int(found[1]), int(found[2])), line[found.end() :])
-
-    def _formed(self, edit: Edit, line: str, last: Form | None) -> tuple[Form | None, bool]:
-        """Read a rule by the form of its line; return that, and whether it could be."""
-        counters = None
-        if line[0] == "[":
-            counts, line = self._counted(line)
-            counters = counts if self.counters else None
-        found = edit.table.forms.find(line, last)
-        if found is None:
-            return last, False
-        form, values = found
-        return form, edit.add(form, values, counters)
+    def _rules(self, edit: Edit, text: str, at: int) -> tuple[int, int]:
+        """Read lines from a place on as long as each declares a new chain or is a rule of a form; how many, and where."""
+        find, add, forms = edit.table.forms.find, edit.add, edit.table.forms
+        counted, fresh = self.counters, self.flush
+        passed = 0
+        while True:
+            found = find(text, at)
+            if found is not None:
+                if not add(forms.last, found.groups(), counted):  # type: ignore[arg-type]
+                    return passed, at
+            else:
+                found = _NEW_CHAIN(text, at)
+                if found is None or not fresh or found[1] in edit.table.chains:
+                    return passed, at
+                edit.create(found[1])
+            at = found.end()
+            passed += 1
 
     def _abandon(self) -> None:
         if self.edit is not None:
@@ -157,6 +145,8 @@ class _Restore:
                 self._begin(line, number)
             elif not self.skipping:
                 raise ConfigError(f"line {number} failed")
+        elif line[0] == ":":
+            self._chain(edit, line, number)
         elif line == "COMMIT" and whole:
             self.edit = None
             if self.test:
@@ -221,8 +211,7 @@ class _Restore:
 
     def _command(self, edit: Edit, line: str, number: int) -> None:
         """Any other command, with counters before it perhaps."""
-        given: list[str] = []
-        rest = line
+        counters, rest = None, line
         if line[0] == "[":
             counts, bracket, rest = line[1:].partition("]")
             if not bracket:
@@ -231,16 +220,26 @@ class _Restore:
             if not colon:
                 raise UsageError(f"Bad line {number}: need :")
             if self.counters:
-                given = ["--set-counters", packets, size]
+                counters = read_counters(packets, size)
         chains = edit.table.chains
-        reading = Reading(self.parser, given + split_line(rest), lambda table: chains, edit.table.name, restoring=True)
-        command = reading.read()
+        reading = Reading(self.parser, split_line(rest + "\n"), lambda table: chains, edit.table.name, restoring=True)
+        try:
+            command = reading.read()
+        except UsageError as error:
+            if error.word is not None and rest is not line:
+                error.word += 1  # the counters were a word of the line
+            raise
         if command.other_family:
             return
+        if counters is not None:
+            if "c" in command.given:
+                raise UsageError("multiple -c flags not allowed")
+            command.counters = counters
+        command.verbose += self.verbose
         self.printed.append(execute(command, edit))
-        if command.verb == "A" and not given and len(command.rules) == 1:
-            forms, words = edit.table.forms, reading.words
-            forms.learn(self.parser, rest.strip(), words, reading.plan, reading.uses, command.rules[0])
+        if command.verb == "A" and len(command.rules) == 1:
+            rule, held = command.rules[0], edit.table.chains
+            edit.table.forms.learn(self.parser, rest.strip(), reading.words, reading.plan, reading.uses, rule, held)
 
 
 def _counters(text: str) -> tuple[int, int] | None:

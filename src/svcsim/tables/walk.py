@@ -122,6 +122,8 @@ class _Teller:
             self._calls.append((link, self._chain))
         if kind == JUMP or kind == GOTO:
             self._begin(link.aim)
+        elif kind == RETURN:
+            self._start = len(self._chain) + 1  # the rules behind it are not asked, even where a policy answers
 
     def came_back(self, link: Link) -> None:
         """Tell that the walk goes on behind *link*."""

@@ -175,9 +175,10 @@ def iptables_restore(node: Node, name: str, args: list[str], stdin: str) -> Comp
     except RestoreError as error:
         cause = error.cause
         if isinstance(cause, UsageError):
-            return _misused(program, cause, f"Error occurred at line: {error.line}\n")
-        unfinished = "COMMIT expected" in str(cause)
-        return Completed(1, "", f"{program}: {cause if unfinished else f'line {error.line} failed'}\n")
+            misused = _misused(program, cause, f"Error occurred at line: {error.line}\n")
+            return Completed(misused.returncode, error.printed, misused.stderr)
+        said = str(cause) if "COMMIT expected" in str(cause) else f"line {error.line} failed"
+        return Completed(1, error.printed, f"{program}: {said}\n")
     return Completed(0, printed)
 
 

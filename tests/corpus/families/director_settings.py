@@ -79,6 +79,8 @@ def sysctls(rng: random.Random, number: int) -> Scenario:
     name = service(s, tcp, pods, rng.choice(("rr", "wlc", "sh", "mh")), port=port, extra=extra, method=method)
     service(s, udp, pods[:2], "rr", proto="udp")
     crowds = [Crowd(s, rng, site, [tcp], few=True), Crowd(s, rng, site, [udp], proto="udp", few=True)]
+    if any("drop_packet" in line for line in s.setup):
+        s.wait(1.3)  # the defence is looked after once a second
     crowds[0].steps(12)
     for turn, change in enumerate(("-e -w 0", "-d", "-e -w 0", "-e -w 2")):
         verb, _, weight = change.partition(" ")

@@ -6,7 +6,6 @@ Behaviour of: xt_nat's DNAT, revision 2 (`-j DNAT`).
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
 import attrs
@@ -16,14 +15,12 @@ from svcsim.hooks import Hook, HookState, Skb, Verdict
 from svcsim.nat import Manip, NatRange
 from svcsim.packet import Proto
 from svcsim.tables.nat_ranges import describe_flags, emit_flags, emit_range, read_range
-from svcsim.tables.options import Args, Option
+from svcsim.tables.options import Args, Option, c_integer, plain_ipv4
 from svcsim.tables.target import TARGETS, Target
 
 __all__ = ["DnatTarget"]
 
 _PORTED = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP})
-_NUMBER = r"(0|[1-9][0-9]{0,4})"
-_ENDPOINT = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}:{_NUMBER}").fullmatch
 
 
 @TARGETS.register("DNAT")
@@ -50,13 +47,13 @@ class DnatTarget(Target):
     @classmethod
     def brief(cls, value: str, family: Family, proto: int) -> Self | None:
         """``address:port`` of IPv4."""
-        found = _ENDPOINT(value)
-        if found is None or family is not Family.IPV4 or proto not in _PORTED:
+        if family is not Family.IPV4 or proto not in _PORTED:
             return None
-        a, b, c, d, port = map(int, found.groups())
-        if a > 255 or b > 255 or c > 255 or d > 255 or port > 65535:
+        host, _, port_text = value.partition(":")
+        address = plain_ipv4(host)
+        port = c_integer(port_text, 0, 65535)
+        if address is None or port is None:
             return None
-        address = a << 24 | b << 16 | c << 8 | d
         return cls(family, NatRange(address, address, port, port))
 
     def emit(self) -> str:

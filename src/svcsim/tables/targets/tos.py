@@ -56,9 +56,9 @@ class TosTarget(Target):
         return f"--set-tos {self._shown()}"
 
     def describe(self, numeric: bool) -> str:
-        """``TOS set 0x10/0xff``, or by name."""
+        """``TOS set 0x10/0xff``; a name stands otherwise between its blanks, as the tool prints it."""
         name = None if numeric else tos_name(self.value, self.mask)
-        return f"TOS set {self._shown() if name is None else name}"
+        return f"TOS set {self._shown()}" if name is None else f" TOS set{name}"
 
     def apply(self, skb: Skb, state: HookState) -> None:
         """Set the byte."""

@@ -1,12 +1,12 @@
-"""A trace in words."""
+"""A trace in words, on the bundled example cluster."""
 
 from __future__ import annotations
 
 import pytest
 
 from svcsim import Node, Packet
+from svcsim.explain_text import answer_to, journey
 from svcsim.lab.cluster import MODES, example_node
-from svcsim.lab.journey import answer_to, journey
 
 
 def told(node: Node, packet: Packet, device: str) -> str:
