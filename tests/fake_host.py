@@ -46,7 +46,7 @@ class FakeHost:
 
     def __init__(self, kernel: tuple[int, ...] = (6, 18), *, nat: bool = True, seed: int = 0) -> None:
         self.clock, self.streams, self.sysctls, self.kernel = Clock(), Streams(seed), Sysctls(), kernel
-        self.hooks = {family: Hooks() for family in Family}
+        self.hooks = {family: Hooks(family, self) for family in Family}  # type: ignore[arg-type]
         self.routes = {
             Family.IPV4: FakeRouting({"cli0": ["10.1.0.1"], "pod0": ["10.2.0.1"]}),
             Family.IPV6: FakeRouting({"cli0": ["fd01::1"], "pod0": ["fd02::1"]}),
@@ -74,7 +74,7 @@ class FakeHost:
 
     def at(self, hook: Hook, skb: Skb, indev: str = "", outdev: str = "") -> Verdict:
         """Pass one hook."""
-        return self.hooks[skb.family].run(skb, HookState(hook, skb.family, indev, outdev, self))  # type: ignore[arg-type]
+        return self.hooks[skb.family].run(hook, skb, indev, outdev)
 
     def pass_hooks(self, skb: Skb, *steps: tuple[Hook, str, str]) -> Skb | None:
         """Pass hooks in turn; None if the packet does not come through."""

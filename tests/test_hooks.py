@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 
 from strategies import addresses, packets, u16
 from svcsim.addr import Family
-from svcsim.hooks import CtInfo, Hook, HookEntry, Hooks, HookState, Priority, Skb, Verdict
+from svcsim.hooks import CtInfo, Hook, HookEntry, Hooks, Priority, Skb, Verdict
 from svcsim.packet import Icmp, Packet, Proto
 from svcsim.trace import Stage, Trace
 from svcsim.wire import decode, encode
 
-STATE = HookState(Hook.FORWARD, Family.IPV4, "cli0", "pod0", SimpleNamespace())
 SYN = Packet.tcp("192.0.2.1:40000", "10.96.0.10:80")
+
+
+def make_hooks():
+    return Hooks(Family.IPV4, SimpleNamespace())
+
+
+def run(hooks, skb):
+    return hooks.run(Hook.FORWARD, skb, "cli0", "pod0")
 
 
 def entry(name, priority=0, verdict=Verdict.ACCEPT, asked=None, hook=Hook.FORWARD):
@@ -31,43 +38,43 @@ def entry(name, priority=0, verdict=Verdict.ACCEPT, asked=None, hook=Hook.FORWAR
 @given(st.lists(st.integers(-3, 3), max_size=12))
 def test_priorities_order_and_the_newest_comes_first(priorities):
     """Entries are asked in ascending priority; of equal ones the one registered last comes first."""
-    hooks, asked = Hooks(), []
+    hooks, asked = make_hooks(), []
     for number, priority in enumerate(priorities):
         hooks.register(entry(number, priority, asked=asked))
 
-    assert hooks.run(Skb(SYN), STATE) is Verdict.ACCEPT
+    assert run(hooks, Skb(SYN)) is Verdict.ACCEPT
     assert asked == sorted(range(len(priorities)), key=lambda n: (priorities[n], -n))
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DROP, Verdict.STOLEN])
 def test_the_first_verdict_but_accept_decides(verdict):
     """What does not accept ends the hook: whoever comes later is not asked."""
-    hooks, asked = Hooks(), []
+    hooks, asked = make_hooks(), []
     hooks.register(
         entry("early", -1, asked=asked), entry("judge", 0, verdict, asked), entry("late", 1, Verdict.DROP, asked)
     )
 
-    assert hooks.run(Skb(SYN), STATE) is verdict
+    assert run(hooks, Skb(SYN)) is verdict
     assert asked == ["early", "judge"]
 
 
 def test_an_empty_hook_accepts():
     """Where nobody is, everything passes."""
-    assert Hooks().run(Skb(SYN), STATE) is Verdict.ACCEPT
+    assert run(make_hooks(), Skb(SYN)) is Verdict.ACCEPT
 
 
 def test_hooks_do_not_mix():
     """An entry is asked at its own hook alone."""
-    hooks = Hooks()
+    hooks = make_hooks()
     hooks.register(entry("elsewhere", hook=Hook.LOCAL_IN, verdict=Verdict.DROP))
 
-    assert hooks.run(Skb(SYN), STATE) is Verdict.ACCEPT
+    assert run(hooks, Skb(SYN)) is Verdict.ACCEPT
     assert [e.name for e in hooks.at(Hook.LOCAL_IN)] == ["elsewhere"]
 
 
 def test_unregistering_takes_away_the_one():
     """Of two entries that look alike the one given is taken away; what is not there is ignored."""
-    hooks = Hooks()
+    hooks = make_hooks()
     first, second = entry("a"), entry("a")
     hooks.register(first, second)
 
@@ -80,26 +87,26 @@ def test_unregistering_takes_away_the_one():
 
 def test_registering_while_asking_takes_effect_with_the_next_packet():
     """A function may hang up others (as the first nat rule does): the packet on its way does not meet them."""
-    hooks, asked = Hooks(), []
+    hooks, asked = make_hooks(), []
 
     def hang(skb, state):
         hooks.register(entry("new", 5, asked=asked))
         return Verdict.ACCEPT
 
     hooks.register(HookEntry(Hook.FORWARD, 0, hang, "hang"))
-    hooks.run(Skb(SYN), STATE)
+    run(hooks, Skb(SYN))
     assert asked == []
-    hooks.run(Skb(SYN), STATE)
+    run(hooks, Skb(SYN))
     assert asked == ["new"]
 
 
 def test_a_trace_tells_who_was_asked():
     """A traced packet records each function with its verdict, an untraced one nothing."""
-    hooks = Hooks()
+    hooks = make_hooks()
     hooks.register(entry("early", -1), entry("judge", 0, Verdict.DROP), entry("late", 1))
     skb = Skb(SYN, "cli0", Trace())
 
-    hooks.run(skb, STATE)
+    run(hooks, skb)
 
     assert skb.trace == [
         Stage(Hook.FORWARD, "early", Verdict.ACCEPT),

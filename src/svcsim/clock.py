@@ -26,7 +26,7 @@ class Timer:
     Putting it off is an assignment: the queue entry stays where it is and finds the new deadline when it comes up.
     """
 
-    __slots__ = ("_clock", "_queued", "arguments", "deadline", "function")
+    __slots__ = ("_clock", "arguments", "deadline", "function", "queued")
 
     def __init__(
         self, clock: Clock, deadline: int, function: Callable[..., object], arguments: tuple[Any, ...]
@@ -35,14 +35,14 @@ class Timer:
         self.deadline: int | None = deadline
         self.function = function
         self.arguments = arguments
-        self._queued: int | None = deadline
+        self.queued = deadline  # when its queue entry comes up
         clock._push(self, deadline)
 
     def reset(self, deadline: int) -> None:
         """Fire at *deadline* instead."""
         self.deadline = deadline
-        if self._queued is None or deadline < self._queued:
-            self._queued = deadline
+        if deadline < self.queued:
+            self.queued = deadline
             self._clock._push(self, deadline)
 
     def cancel(self) -> None:
@@ -92,9 +92,9 @@ class Clock:
         while queue and queue[0][0] <= end:
             queued, _, timer = heapq.heappop(queue)
             self.next_due = queue[0][0] if queue else _NEVER
-            if queued != timer._queued:
+            if queued != timer.queued:
                 continue  # brought forward since: an earlier entry spoke for it
-            timer._queued = None
+            timer.queued = _NEVER
             deadline = timer.deadline
             if deadline is None:
                 continue

@@ -151,7 +151,7 @@ class Skb:
         self.src = packet.src
         self.dst = packet.dst
         self.header = header = packet.header
-        if isinstance(header, Icmp):
+        if header.__class__ is Icmp:
             self.sport = header.rest >> 16
             self.dport = header.type << 8 | header.code
         else:
@@ -216,23 +216,16 @@ class Skb:
         """The packet as it stands now; made when asked for."""
         if not self.changed:
             return self.original
-        changes: dict[str, object] = {
-            "src": self.src,
-            "dst": self.dst,
-            "ttl": self.ttl,
-            "tos": self.tos,
-            "header": self.header,
-            "payload": self.payload,
-            "checksum": self.checksum,
-            "header_checksum": None,
-        }
-        header = self.header
+        was, header, sport, dport = self.original, self.header, self.sport, self.dport
         if isinstance(header, Icmp):
-            if header.rest >> 16 != self.sport:
-                changes["header"] = Icmp(header.type, header.code, self.sport << 16 | header.rest & 0xFFFF)
-        else:
-            changes["sport"], changes["dport"] = self.sport, self.dport
-        return self.original.rewritten(**changes)
+            if header.rest >> 16 != sport:
+                header = Icmp(header.type, header.code, sport << 16 | header.rest & 0xFFFF)
+            sport, dport = was.sport, was.dport
+        return Packet(
+            was.family, was.proto, self.src, self.dst, sport, dport, header, self.payload, self.ttl, self.tos,
+            was.ident, was.dont_fragment, was.more_fragments, was.fragment_offset, was.options, was.next_header,
+            was.flow_label, self.checksum, None, was.reserved,
+        )  # fmt: skip
 
 
 @attrs.frozen
@@ -265,18 +258,23 @@ class HookEntry:
 
 class Hooks:
     """
-    What is registered at the five hooks of one family, and the one loop that asks it.
+    What is registered at the five hooks of one *family* of *host*, and the one loop that asks it.
 
-    >>> hooks = Hooks()
+    >>> hooks = Hooks(Family.IPV4, host=None)
     >>> late = HookEntry(Hook.FORWARD, Priority.FILTER, lambda skb, state: Verdict.DROP, "filter")
     >>> early = HookEntry(Hook.FORWARD, Priority.MANGLE, lambda skb, state: Verdict.ACCEPT, "mangle")
     >>> hooks.register(late, early)
     >>> [entry.name for entry in hooks.at(Hook.FORWARD)]
     ['mangle', 'filter']
+    >>> hooks.run(Hook.FORWARD, Skb(Packet.tcp("192.0.2.1:40000", "192.0.2.2:80")), "cli0", "pod0")
+    <Verdict.DROP: 0>
     """
 
-    def __init__(self) -> None:
-        self.entries: tuple[tuple[HookEntry, ...], ...] = ((),) * len(Hook)  # by hook, in the order of asking
+    def __init__(self, family: Family, host: Host) -> None:
+        self._family, self._host = family, host
+        self._entries: dict[Hook, tuple[HookEntry, ...]] = dict.fromkeys(Hook, ())  # in the order of asking
+        self._functions: dict[Hook, tuple[HookFunction, ...]] = dict.fromkeys(Hook, ())
+        self._states: dict[Hook, dict[tuple[str, str], HookState]] = {hook: {} for hook in Hook}
 
     def register(self, *entries: HookEntry) -> None:
         """Hang *entries* in their places; among equal priorities the newest comes first."""
@@ -292,18 +290,33 @@ class Hooks:
 
     def at(self, hook: Hook) -> tuple[HookEntry, ...]:
         """The entries of *hook* in the order in which they are asked."""
-        return self.entries[hook]
+        return self._entries[hook]
 
     def _set(self, hook: Hook, entries: tuple[HookEntry, ...]) -> None:
-        self.entries = (*self.entries[:hook], entries, *self.entries[hook + 1 :])
+        self._entries[hook] = entries
+        self._functions[hook] = tuple(entry.function for entry in entries)
 
-    def run(self, skb: Skb, state: HookState) -> Verdict:
-        """Ask everything at *state*'s hook; the first verdict but ACCEPT decides."""
-        trace = skb.trace
-        for entry in self.entries[state.hook]:
+    def run(self, hook: Hook, skb: Skb, indev: str, outdev: str) -> Verdict:
+        """Ask everything at *hook*, which *skb* passes between two devices; the first verdict but ACCEPT decides."""
+        functions = self._functions[hook]
+        if not functions:
+            return _ACCEPT
+        state = self._states[hook].get((indev, outdev))
+        if state is None:
+            state = self._states[hook][indev, outdev] = HookState(hook, self._family, indev, outdev, self._host)
+        if skb.trace is not None:
+            return self._run_told(skb, state, skb.trace)
+        for function in functions:
+            verdict = function(skb, state)
+            if verdict is not _ACCEPT:
+                return verdict
+        return _ACCEPT
+
+    def _run_told(self, skb: Skb, state: HookState, trace: Trace) -> Verdict:
+        """The same with each answer noted."""
+        for entry in self._entries[state.hook]:
             verdict = entry.function(skb, state)
-            if trace is not None:
-                trace.append(Stage(state.hook, entry.name, verdict))
+            trace.append(Stage(state.hook, entry.name, verdict))
             if verdict is not _ACCEPT:
                 return verdict
         return _ACCEPT

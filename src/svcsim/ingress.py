@@ -134,7 +134,7 @@ class Ingress:
         self.family, self.routing, self.sysctls, self.clock = family, routing, sysctls, clock
         self.peers = Peers(clock)
         self._inputs: dict[str, _Input] = {}
-        self._decisions: dict[tuple[int, int, int, str], Route | None] = {}
+        self._decisions: dict[tuple[int, int, int, str], Route] = {}
         self._generation = routing.generation
         for scope in ("all", "default"):
             self.add_device(scope)
@@ -183,14 +183,17 @@ class Ingress:
 
     def route(self, skb: Skb) -> Route | None:
         """The routing decision for *skb*, None for a martian; answers are kept until something changes."""
-        key = (skb.src, skb.dst, skb.mark, skb.indev)
-        decisions = self._decisions
-        if self._generation != self.routing.generation or len(decisions) >= _CACHE_SIZE:
-            decisions.clear()
+        if self._generation != self.routing.generation:
+            self._decisions.clear()
             self._generation = self.routing.generation
-        elif key in decisions:
-            return decisions[key]
-        route = decisions[key] = self._decide(skb)
+        key = (skb.src, skb.dst, skb.mark, skb.indev)
+        route = self._decisions.get(key)
+        if route is None:
+            route = self._decide(skb)
+            if route is not None:
+                if len(self._decisions) >= _CACHE_SIZE:
+                    self._decisions.clear()
+                self._decisions[key] = route
         return route
 
     def _decide(self, skb: Skb) -> Route | None:

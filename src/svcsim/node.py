@@ -61,18 +61,6 @@ _TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
 _REDIRECT_HOST = (5, 1)
 
 
-class _HookStates(dict[tuple[str, str], HookState]):
-    """The states of one hook by input and output device, each made when it is first entered so."""
-
-    def __init__(self, hook: Hook, family: Family, node: Node) -> None:
-        self._made_of = hook, family, node
-
-    def __missing__(self, devices: tuple[str, str]) -> HookState:
-        hook, family, node = self._made_of
-        state = self[devices] = HookState(hook, family, *devices, node)
-        return state
-
-
 class Node:
     """
     A host that forwards, filters, translates and balances, in memory.
@@ -97,7 +85,7 @@ class Node:
         self.streams = Streams(seed)
         self.sysctls = Sysctls(HOST_PARAMETERS)
         self.devices = Devices()
-        self.hooks = {family: Hooks() for family in Family}
+        self.hooks = {family: Hooks(family, self) for family in Family}
         self.routes = {family: Routing(family, self.devices) for family in Family}
         self.ingress = {family: Ingress(family, self.routes[family], self.sysctls, self.clock) for family in Family}
         self.conntrack = Conntrack(self.clock, self.sysctls, self.streams)
@@ -113,7 +101,6 @@ class Node:
         self._at_home: dict[
             Family, Defragmenter
         ] = {}  # fragments for this host, where nothing put them together before
-        self._states = {family: tuple(_HookStates(hook, family, self) for hook in Hook) for family in Family}
         self._declare_device("lo")
         self.sysctls.on_write("net.ipv4.ip_forward", self._forwarding_written)
 
@@ -228,7 +215,7 @@ class Node:
         device = self.devices.by_name.get(iface)
         if device is None:
             raise MissingError(f'Cannot find device "{iface}"')
-        self.outcome = outcome = Outcome(trace=Trace() if trace else None)
+        self.outcome = outcome = Outcome(Trace() if trace else None)
         skb = Skb(packet, iface, outcome.trace)
         if not device.up:
             outcome.verdict = self._drop(skb, f"{iface} is down")
@@ -242,7 +229,7 @@ class Node:
 
     def send(self, packet: Packet, *, owner: Owner = _ROOT, mark: int = 0, trace: bool = False) -> Outcome:
         """Send *packet* as a process of *owner* on this node would, through a raw socket."""
-        self.outcome = outcome = Outcome(trace=Trace() if trace else None)
+        self.outcome = outcome = Outcome(Trace() if trace else None)
         skb = Skb(packet, trace=outcome.trace)
         skb.owner, skb.mark = owner, mark
         route = self.routes[skb.family].lookup(skb.dst, 0, mark)
@@ -262,7 +249,7 @@ class Node:
 
     def _arrive(self, skb: Skb) -> Verdict:
         """PRE_ROUTING, the routing decision, and on to this host or another."""
-        verdict = self._at(_PRE_ROUTING, skb, skb.indev, "")
+        verdict = self.hooks[skb.family].run(_PRE_ROUTING, skb, skb.indev, "")
         if verdict is not _ACCEPT:
             return verdict
         route = skb.route  # what comes by lo was routed when it was sent
@@ -278,7 +265,7 @@ class Node:
         if kind is _LOCAL or kind is RouteKind.BROADCAST or kind is RouteKind.MULTICAST:
             if (skb.original.more_fragments or skb.original.fragment_offset) and not self._completes(skb):
                 return Verdict.STOLEN
-            verdict = self._at(_LOCAL_IN, skb, skb.indev, "")
+            verdict = self.hooks[skb.family].run(_LOCAL_IN, skb, skb.indev, "")
             if verdict is _ACCEPT:
                 self.stack.deliver(skb)
             return verdict
@@ -308,7 +295,7 @@ class Node:
         skb.changed = True
         if route.device == skb.indev and ingress.redirects(skb, route):
             self.answer_icmp(skb, *_REDIRECT_HOST, route.gateway or skb.dst)
-        verdict = self._at(_FORWARD, skb, skb.indev, route.device)
+        verdict = self.hooks[skb.family].run(_FORWARD, skb, skb.indev, route.device)
         return self._post(skb) if verdict is _ACCEPT else verdict
 
     def transmit(self, skb: Skb, route: Route) -> Verdict:
@@ -316,24 +303,17 @@ class Node:
         skb.route = route
         if skb.trace is not None:
             skb.trace.append(Routed(route))
-        verdict = self._at(_LOCAL_OUT, skb, "", route.device)
+        verdict = self.hooks[skb.family].run(_LOCAL_OUT, skb, "", route.device)
         return self._post(skb) if verdict is _ACCEPT else verdict
 
     def _post(self, skb: Skb) -> Verdict:
         """POST_ROUTING, and out."""
         route = skb.route
         assert route is not None
-        verdict = self._at(_POST_ROUTING, skb, skb.indev, route.device)
+        verdict = self.hooks[skb.family].run(_POST_ROUTING, skb, skb.indev, route.device)
         if verdict is _ACCEPT:
             self._emit(skb, route)
         return verdict
-
-    def _at(self, hook: Hook, skb: Skb, indev: str, outdev: str) -> Verdict:
-        """Ask everything that hangs at *hook*."""
-        hooks = self.hooks[skb.family]
-        if not hooks.entries[hook]:
-            return _ACCEPT
-        return hooks.run(skb, self._states[skb.family][hook][indev, outdev])
 
     def _emit(self, skb: Skb, route: Route) -> None:
         """Put *skb* on its device: out, around by ``lo``, or nowhere (``dummy``)."""

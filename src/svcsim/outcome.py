@@ -15,6 +15,9 @@ from svcsim.trace import Trace
 __all__ = ["Delivery", "Outcome", "Sent"]
 
 
+_ACCEPT = Verdict.ACCEPT
+
+
 @attrs.define(eq=False)
 class Sent:
     """A packet that left by *device*; the value is made when *packet* is read."""
@@ -51,7 +54,7 @@ class Delivery:
         return f"{self.to}: {self.packet}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, init=False)
 class Outcome:
     """
     The answer of `Node.receive` and `Node.send`.
@@ -61,11 +64,18 @@ class Outcome:
     local sender got (1: filtered, 101: no route), 0 for none.
     """
 
-    verdict: Verdict = Verdict.ACCEPT
-    sent: list[Sent] = attrs.field(factory=list)
-    delivered: list[Delivery] = attrs.field(factory=list)
-    error: int = 0
-    trace: Trace | None = attrs.field(default=None, repr=False)
+    verdict: Verdict
+    sent: list[Sent]
+    delivered: list[Delivery]
+    error: int
+    trace: Trace | None = attrs.field(repr=False)
+
+    def __init__(self, trace: Trace | None = None, *, error: int = 0) -> None:
+        self.verdict = _ACCEPT
+        self.sent = []
+        self.delivered = []
+        self.error = error
+        self.trace = trace
 
     def __str__(self) -> str:
         lines = [f"sent by {sent}" for sent in self.sent]

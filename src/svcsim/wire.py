@@ -101,13 +101,11 @@ def _decode_ipv4(data: bytes, whole: bool) -> Packet:
     header, sport, dport, payload, checksum = _transport(
         4, proto, src, dst, data[start:total], place & _OFFSET != 0, whole and not place & (_OFFSET | _MORE_FRAGMENTS)
     )
-    packet = Packet(
+    return Packet(
         _FOUR, proto, src, dst, sport, dport, header, payload, ttl, tos, ident, place & _DONT_FRAGMENT != 0,
         place & _MORE_FRAGMENTS != 0, place & _OFFSET, data[20:start], None, 0, checksum,
         header_checksum if wrong else None, place >> 15 != 0,
     )  # fmt: skip
-    packet.__dict__["length"] = total  # known already, and soon asked for
-    return packet
 
 
 def _decode_ipv6(data: bytes, whole: bool) -> Packet:
@@ -131,12 +129,10 @@ def _decode_ipv6(data: bytes, whole: bool) -> Packet:
         6, proto, src, dst, data[at:total], place >> 3 != 0, whole and not place & 0xFFF9
     )
     tos, label, options = word >> 20 & 0xFF, word & 0xFFFFF, data[40:at]
-    packet = Packet(
+    return Packet(
         _SIX, proto, src, dst, sport, dport, header, payload, hops, tos, ident, True, place & 1 != 0, place >> 3,
         options, first if options else None, label, checksum,
     )  # fmt: skip
-    packet.__dict__["length"] = total
-    return packet
 
 
 def _extensions(data: bytes, kind: int, at: int, end: int) -> tuple[int, int, int, int]:

@@ -123,9 +123,12 @@ class Director(Control):
             self._conn_done(conn)
         else:
             conn.in_pkts += 1
-            timer = conn.timer
+            timer, deadline = conn.timer, self.clock.now + conn.timeout
             if timer is not None:
-                timer.reset(self.clock.now + conn.timeout)
+                if timer.queued <= deadline:
+                    timer.deadline = deadline  # to put off is an assignment
+                else:
+                    timer.reset(deadline)
         return verdict
 
     def _reconsider(self, conn: VsConn, skb: Skb) -> tuple[VsConn | None, Verdict | None]:
