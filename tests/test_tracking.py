@@ -124,7 +124,7 @@ def test_enabling_is_idempotent(host):
 def test_untracked_packets(host):
     """NOTRACK: no entry, no rules, and not INVALID either."""
     skb = Skb(query(), "cli0")
-    host.tracking[Family.IPV4].untrack(skb)
+    skb.untrack()
     host.pass_hooks(skb, (PRE, "cli0", ""), (POST, "cli0", "pod0"))
 
     assert skb.ctinfo is CtInfo.UNTRACKED

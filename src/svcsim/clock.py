@@ -6,8 +6,8 @@ Nothing in svcsim reads a real clock. Time stands still while a packet is carrie
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 from svcsim.errors import ConfigError
@@ -36,14 +36,14 @@ class Timer:
         self.function = function
         self.arguments = arguments
         self.queued = deadline  # when its queue entry comes up
-        clock._push(self, deadline)
+        clock.push(self)
 
     def reset(self, deadline: int) -> None:
         """Fire at *deadline* instead."""
         self.deadline = deadline
         if deadline < self.queued:
             self.queued = deadline
-            self._clock._push(self, deadline)
+            self._clock.push(self)
 
     def cancel(self) -> None:
         """Do not fire."""
@@ -90,7 +90,7 @@ class Clock:
         end = self.now + duration
         queue = self._queue
         while queue and queue[0][0] <= end:
-            queued, _, timer = heapq.heappop(queue)
+            queued, _, timer = heappop(queue)
             self.next_due = queue[0][0] if queue else _NEVER
             if queued != timer.queued:
                 continue  # brought forward since: an earlier entry spoke for it
@@ -106,7 +106,10 @@ class Clock:
             timer.function(*timer.arguments)
         self.now = end
 
-    def _push(self, timer: Timer, deadline: int) -> None:
+    def push(self, timer: Timer) -> None:
+        """Queue *timer* anew; for timers alone."""
+        due = timer.queued
         self._sequence += 1
-        heapq.heappush(self._queue, (deadline, self._sequence, timer))
-        self.next_due = self._queue[0][0]
+        heappush(self._queue, (due, self._sequence, timer))
+        if due < self.next_due:
+            self.next_due = due

@@ -98,7 +98,7 @@ class CtInfo(enum.Enum):
         self.state = self.name.removesuffix("_REPLY")
 
 
-_INVALID = CtInfo.INVALID
+_INVALID, _UNTRACKED = CtInfo.INVALID, CtInfo.UNTRACKED
 
 
 @attrs.frozen
@@ -183,6 +183,11 @@ class Skb:
         mark, route, owner = self.mark, self.route, self.owner
         Skb.__init__(self, packet, self.indev, self.trace)
         self.mark, self.route, self.owner = mark, route, owner
+
+    def untrack(self) -> None:
+        """Leave connection tracking: by request, so that it is not tracked again."""
+        self.ct = None
+        self.ctinfo = _UNTRACKED
 
     def set_source(self, address: int, port: int) -> None:
         """Write a new source address and port (ICMP: id); an explicit transport checksum follows."""
@@ -273,8 +278,8 @@ class Hooks:
     def __init__(self, family: Family, host: Host) -> None:
         self._family, self._host = family, host
         self._entries: dict[Hook, tuple[HookEntry, ...]] = dict.fromkeys(Hook, ())  # in the order of asking
-        self._functions: dict[Hook, tuple[HookFunction, ...]] = dict.fromkeys(Hook, ())
-        self._states: dict[Hook, dict[tuple[str, str], HookState]] = {hook: {} for hook in Hook}
+        self.functions: dict[Hook, tuple[HookFunction, ...]] = dict.fromkeys(Hook, ())
+        self._states: dict[Hook, dict[str, dict[str, HookState]]] = {hook: {} for hook in Hook}  # by both devices
 
     def register(self, *entries: HookEntry) -> None:
         """Hang *entries* in their places; among equal priorities the newest comes first."""
@@ -294,16 +299,16 @@ class Hooks:
 
     def _set(self, hook: Hook, entries: tuple[HookEntry, ...]) -> None:
         self._entries[hook] = entries
-        self._functions[hook] = tuple(entry.function for entry in entries)
+        self.functions[hook] = tuple(entry.function for entry in entries)
 
     def run(self, hook: Hook, skb: Skb, indev: str, outdev: str) -> Verdict:
         """Ask everything at *hook*, which *skb* passes between two devices; the first verdict but ACCEPT decides."""
-        functions = self._functions[hook]
-        if not functions:
-            return _ACCEPT
-        state = self._states[hook].get((indev, outdev))
-        if state is None:
-            state = self._states[hook][indev, outdev] = HookState(hook, self._family, indev, outdev, self._host)
+        functions = self.functions[hook]
+        try:
+            state = self._states[hook][indev][outdev]
+        except KeyError:
+            state = HookState(hook, self._family, indev, outdev, self._host)
+            self._states[hook].setdefault(indev, {})[outdev] = state
         if skb.trace is not None:
             return self._run_told(skb, state, skb.trace)
         for function in functions:

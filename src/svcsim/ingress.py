@@ -135,7 +135,7 @@ class Ingress:
         self.peers = Peers(clock)
         self._inputs: dict[str, _Input] = {}
         self._decisions: dict[tuple[int, int, int, str], Route] = {}
-        self._generation = routing.generation
+        routing.on_change.append(self._decisions.clear)
         for scope in ("all", "default"):
             self.add_device(scope)
 
@@ -183,9 +183,6 @@ class Ingress:
 
     def route(self, skb: Skb) -> Route | None:
         """The routing decision for *skb*, None for a martian; answers are kept until something changes."""
-        if self._generation != self.routing.generation:
-            self._decisions.clear()
-            self._generation = self.routing.generation
         key = (skb.src, skb.dst, skb.mark, skb.indev)
         route = self._decisions.get(key)
         if route is None:

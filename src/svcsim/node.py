@@ -249,9 +249,11 @@ class Node:
 
     def _arrive(self, skb: Skb) -> Verdict:
         """PRE_ROUTING, the routing decision, and on to this host or another."""
-        verdict = self.hooks[skb.family].run(_PRE_ROUTING, skb, skb.indev, "")
-        if verdict is not _ACCEPT:
-            return verdict
+        hooks = self.hooks[skb.family]
+        if hooks.functions[_PRE_ROUTING]:
+            verdict = hooks.run(_PRE_ROUTING, skb, skb.indev, "")
+            if verdict is not _ACCEPT:
+                return verdict
         route = skb.route  # what comes by lo was routed when it was sent
         if route is None:
             route = skb.route = self.ingress[skb.family].route(skb)  # not before: NAT may have moved its destination
@@ -265,7 +267,7 @@ class Node:
         if kind is _LOCAL or kind is RouteKind.BROADCAST or kind is RouteKind.MULTICAST:
             if (skb.original.more_fragments or skb.original.fragment_offset) and not self._completes(skb):
                 return Verdict.STOLEN
-            verdict = self.hooks[skb.family].run(_LOCAL_IN, skb, skb.indev, "")
+            verdict = hooks.run(_LOCAL_IN, skb, skb.indev, "")
             if verdict is _ACCEPT:
                 self.stack.deliver(skb)
             return verdict
@@ -307,17 +309,14 @@ class Node:
         return self._post(skb) if verdict is _ACCEPT else verdict
 
     def _post(self, skb: Skb) -> Verdict:
-        """POST_ROUTING, and out."""
-        route = skb.route
+        """POST_ROUTING, and out by the device: to the link, around by ``lo``, or nowhere (``dummy``)."""
+        route, hooks = skb.route, self.hooks[skb.family]
         assert route is not None
-        verdict = self.hooks[skb.family].run(_POST_ROUTING, skb, skb.indev, route.device)
-        if verdict is _ACCEPT:
-            self._emit(skb, route)
-        return verdict
-
-    def _emit(self, skb: Skb, route: Route) -> None:
-        """Put *skb* on its device: out, around by ``lo``, or nowhere (``dummy``)."""
         name = route.device
+        if hooks.functions[_POST_ROUTING]:
+            verdict = hooks.run(_POST_ROUTING, skb, skb.indev, name)
+            if verdict is not _ACCEPT:
+                return verdict
         device = self.devices.by_name.get(name)
         if device is None or not device.up or device.kind == "dummy":
             self._drop(skb, f"{name} sends nothing")
@@ -332,6 +331,7 @@ class Node:
             self.outcome.sent.append(sent)
             if skb.trace is not None:
                 skb.trace.append(Left(name, sent))
+        return _ACCEPT
 
     def _settle(self) -> None:
         """Carry what went out by ``lo`` in again, and let end what ends once a packet has passed."""

@@ -8,7 +8,7 @@ over any route; a table without an answer passes the question to the next rule. 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -166,7 +166,7 @@ class Routing:
         self.rules: list[RouteRule] = [RouteRule(0, LOCAL), RouteRule(32766, MAIN)]
         if family is Family.IPV4:
             self.rules.append(RouteRule(32767, DEFAULT))
-        self.generation = 0  # grows with every change, so that others can keep answers too
+        self.on_change: list[Callable[[], None]] = []  # told of every change, so that others can keep answers too
         self._cache: dict[int | tuple[int, int, int, str, str], Route] = {}
         self._plain = True  # no rule looks at anything but the destination
         self._connected: dict[tuple[str, DeviceAddress], list[tuple[int, RouteEntry]]] = {}
@@ -265,7 +265,8 @@ class Routing:
     def changed(self) -> None:
         """Forget answers: something they rest on has changed."""
         self._cache.clear()
-        self.generation += 1
+        for tell in self.on_change:
+            tell()
         basic = (0, LOCAL), (32766, MAIN), (32767, DEFAULT)
         self._plain = all((r.priority, r.table) in basic and r == RouteRule(r.priority, r.table) for r in self.rules)
 

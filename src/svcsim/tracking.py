@@ -115,11 +115,6 @@ class Tracking:
         """Map the destination to this host: REDIRECT."""
         return self._translation.redirect(skb, state, nat_range)
 
-    def untrack(self, skb: Skb) -> None:
-        """Make *skb* UNTRACKED; if it has a connection it leaves it."""
-        skb.ct = None
-        skb.ctinfo = UNTRACKED
-
     def device_gone(self, device: str) -> None:
         """Forget the connections that were masqueraded on *device*: it is down or taken away."""
         self._table.delete_where(lambda conn: conn.orig[0] == self._family and conn.masqueraded_on == device)
@@ -240,7 +235,7 @@ class Tracking:
             elif self._family is Family.IPV4:
                 known = type <= _HIGHEST_ICMP_TYPE
             elif type in _UNTRACKED_ICMPV6:
-                self.untrack(skb)
+                skb.untrack()
                 return None
             elif type == _ICMPV6_REDIRECT:
                 known = skb.ttl == _UNFORWARDED

@@ -10,6 +10,10 @@ from svcsim.lb.conn import ConnTable, VsConn
 from svcsim.lb.service import ForwardingMethod
 
 
+#: Of `conn`, as a request has them.
+ENDS = (4, 6, 1, 1000, 2, 80)
+
+
 def table():
     expired = []
     clock = Clock()
@@ -26,8 +30,8 @@ def test_found_from_both_sides():
     one = conn()
     conns.add(one)
 
-    assert conns.incoming[4, 6, 1, 1000, 2, 80] is one
-    assert conns.outgoing[4, 6, 1, 1000, 3, 8080] is one
+    assert conns.incoming(*ENDS) is one
+    assert conns.outgoing(4, 6, 1, 1000, 3, 8080) is one
 
 
 def test_routed_replies_come_from_the_virtual_address():
@@ -36,7 +40,7 @@ def test_routed_replies_come_from_the_virtual_address():
     one = conn(method=ForwardingMethod.ROUTE)
     conns.add(one)
 
-    assert conns.outgoing[4, 6, 1, 1000, 2, 80] is one
+    assert conns.outgoing(*ENDS) is one
 
 
 def test_a_newer_one_hides_an_older():
@@ -45,12 +49,12 @@ def test_a_newer_one_hides_an_older():
     old, new = conn(), conn()
     conns.add(old)
     conns.add(new)
-    assert conns.incoming[new.in_key] is new
+    assert conns.incoming(*ENDS) is new
 
     conns.expire(new)
-    assert conns.incoming[old.in_key] is old
+    assert conns.incoming(*ENDS) is old
     conns.expire(old)
-    assert (old.in_key in conns.incoming, expired, len(conns)) == (False, [new, old], 0)
+    assert (conns.incoming(*ENDS), expired, len(conns)) == (None, [new, old], 0)
 
 
 def test_the_older_may_go_first():
@@ -61,9 +65,9 @@ def test_the_older_may_go_first():
     conns.add(new)
     conns.expire(old)
 
-    assert conns.incoming[new.in_key] is new
+    assert conns.incoming(*ENDS) is new
     conns.expire(new)
-    assert not conns.incoming
+    assert conns.incoming(*ENDS) is None
 
 
 def test_time():
@@ -105,7 +109,7 @@ def test_an_invalid_template_is_not_found():
     conns.add(template)
     conns.invalidate(template)
 
-    assert (conns.templates, list(conns), template.vport) == ({}, [template], 0xFFFF)
+    assert (conns.template(4, 6, 1, 2, 80), list(conns), template.vport) == (None, [template], 0xFFFF)
     conns.expire(template)
     assert len(conns) == 0
 

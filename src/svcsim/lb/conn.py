@@ -1,13 +1,14 @@
 """
 IPVS connections and persistence templates, and the table that finds them by either side.
 
-Behaviour of: ip_vs_conn. A new connection with the key of one that is about to expire stands before it; both exist
-until the old one's timer has fired.
+Behaviour of: ip_vs_conn. Connections hang in chains by their client's address and port, the newest first: a new one
+stands before one of the same ends that is about to expire, and both exist until the old one's timer has fired.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 
 import attrs
 
@@ -16,16 +17,17 @@ from svcsim.lb.service import Destination, ForwardingMethod
 from svcsim.lb.states import SCTP_NAMES, TCP_NAMES
 from svcsim.packet import Proto
 
-__all__ = ["ConnKey", "ConnTable", "VsConn"]
+__all__ = ["ConnTable", "VsConn"]
 
-#: Family, protocol, client address and port, and the address and port on the other side.
-ConnKey = tuple[int, int, int, int, int, int]
+#: Family, protocol, client address and port.
+_Client = tuple[int, int, int, int]
 
 _NEW = 3 * SECOND
 #: How long what others depend on (a template) is kept when its time is up.
 _IN_USE = 60 * SECOND
 _TABLE_BITS = 12  # ip_vs.conn_tab_bits
-_ANY = 0
+_NO_PORT = 0xFFFF
+_MASQ = ForwardingMethod.MASQ
 
 
 @attrs.define(eq=False)
@@ -60,10 +62,10 @@ class VsConn:
     control: VsConn | None = None
     controlled: int = 0
     timer: Timer | None = None
-    in_key: ConnKey = (0, 0, 0, 0, 0, 0)
-    out_key: ConnKey = (0, 0, 0, 0, 0, 0)
-    older_in: VsConn | None = None  # the one that this one hides
-    older_out: VsConn | None = None
+    raddr: int = 0  # where the replies come from: the destination if it is masqueraded, else the virtual address
+    rport: int = 0
+    serial: int = 0  # grows with every connection that is entered; 0 out of the table
+    older: VsConn | None = None  # the next one of the same client port
 
     @property
     def state_name(self) -> str:
@@ -86,23 +88,30 @@ class ConnTable:
     """
     Every connection and template of one host.
 
-    *incoming* finds a connection by client and virtual side, *outgoing* by client and the side that replies come from.
+    *chains* holds the newest connection of each client's address and port; a packet's is the first of those behind it
+    (`VsConn.older`) with the right other side. The packet path walks them itself.
     """
 
     def __init__(self, clock: Clock, expired: Callable[[VsConn], None]) -> None:
         self.clock = clock
-        self.incoming: dict[ConnKey, VsConn] = {}
-        self.outgoing: dict[ConnKey, VsConn] = {}
-        self.templates: dict[ConnKey, VsConn] = {}
-        self._all: dict[int, VsConn] = {}
+        self.chains: dict[_Client, VsConn] = {}
+        self._templates: dict[_Client, VsConn] = {}
+        self._size = 0
+        self._serial = 0
         self._expired = expired
 
     def __len__(self) -> int:
-        return len(self._all)
+        return self._size
 
     def __iter__(self) -> Iterator[VsConn]:
         """Every connection, the oldest first."""
-        return iter(list(self._all.values()))
+        found = []
+        for conn in (*self.chains.values(), *self._templates.values()):
+            link: VsConn | None = conn
+            while link is not None:
+                found.append(link)
+                link = link.older
+        return iter(sorted(found, key=attrgetter("serial")))
 
     def listed(self) -> list[VsConn]:
         """
@@ -110,28 +119,38 @@ class ConnTable:
 
         The kernel keys its hash by a number drawn at boot; here it is 0.
         """
-        newest_first = list(self._all.values())[::-1]
+        newest_first = list(self)[::-1]
         return sorted(newest_first, key=_bucket)
+
+    def incoming(self, family: int, proto: int, caddr: int, cport: int, vaddr: int, vport: int) -> VsConn | None:
+        """The connection of a request: from a client to a virtual address."""
+        conn = self.chains.get((family, proto, caddr, cport))
+        while conn is not None and (conn.vport != vport or conn.vaddr != vaddr):
+            conn = conn.older
+        return conn
+
+    def outgoing(self, family: int, proto: int, caddr: int, cport: int, raddr: int, rport: int) -> VsConn | None:
+        """The connection of a reply: to a client, from where its destination's answers come."""
+        conn = self.chains.get((family, proto, caddr, cport))
+        while conn is not None and (conn.rport != rport or conn.raddr != raddr):
+            conn = conn.older
+        return conn
+
+    def template(self, family: int, proto: int, caddr: int, vaddr: int, vport: int) -> VsConn | None:
+        """What is remembered of a client's (masked) address."""
+        conn = self._templates.get((family, proto, caddr, 0))
+        while conn is not None and (conn.vport != vport or conn.vaddr != vaddr):
+            conn = conn.older
+        return conn
 
     def add(self, conn: VsConn) -> None:
         """Enter a connection and start its timer."""
-        family, proto = conn.family, conn.proto
-        conn.in_key = (family, proto, conn.caddr, conn.cport, conn.vaddr, conn.vport)
-        self._all[id(conn)] = conn
-        if conn.template:
-            conn.older_in = self.templates.get(conn.in_key)
-            self.templates[conn.in_key] = conn
+        if conn.method is _MASQ:
+            conn.raddr, conn.rport = conn.daddr, conn.dport
         else:
-            if conn.method is ForwardingMethod.MASQ:
-                conn.out_key = (family, proto, conn.caddr, conn.cport, conn.daddr, conn.dport)
-            else:
-                conn.out_key = conn.in_key
-            conn.older_in = self.incoming.get(conn.in_key)
-            self.incoming[conn.in_key] = conn
-            conn.older_out = self.outgoing.get(conn.out_key)
-            self.outgoing[conn.out_key] = conn
-        clock = self.clock
-        conn.timer = clock.call_at(clock.now + conn.timeout, self._fire, conn)
+            conn.raddr, conn.rport = conn.vaddr, conn.vport
+        self._link(conn)
+        conn.timer = self.clock.call_after(conn.timeout, self._fire, conn)
 
     def touch(self, conn: VsConn) -> None:
         """Start a connection's time anew."""
@@ -141,16 +160,14 @@ class ConnTable:
 
     def expire(self, conn: VsConn) -> None:
         """Let a connection end now, unless others depend on it."""
-        if id(conn) in self._all:
+        if conn.serial:
             self._fire(conn)
 
     def invalidate(self, template: VsConn) -> None:
-        """Make a template that leads nowhere unfindable; it stays in the listing until its time is up."""
+        """Let a template that leads nowhere be found no more; it stays in the listing until its time is up."""
         self._unlink(template)
-        template.vport, template.dport, template.cport = 0xFFFF, 0xFFFF, 0
-        template.older_in = None
-        template.in_key = (template.family, template.proto, template.caddr, 0, template.vaddr, 0xFFFF)
-        self._all[id(template)] = template
+        template.vport, template.dport, template.cport = _NO_PORT, _NO_PORT, 0
+        self._link(template)
 
     def _fire(self, conn: VsConn) -> None:
         if conn.controlled:
@@ -165,31 +182,34 @@ class ConnTable:
             control.controlled -= 1
         self._expired(conn)
 
+    def _link(self, conn: VsConn) -> None:
+        """Put a connection at the head of its chain."""
+        table = self._templates if conn.template else self.chains
+        client = (conn.family, conn.proto, conn.caddr, conn.cport)
+        head = table.setdefault(client, conn)
+        if head is not conn:
+            conn.older, table[client] = head, conn
+        self._size += 1
+        self._serial += 1
+        conn.serial = self._serial
+
     def _unlink(self, conn: VsConn) -> None:
-        del self._all[id(conn)]
-        if conn.template:
-            _take_out(self.templates, conn.in_key, conn, "older_in")
+        """Take a connection out of its chain."""
+        table = self._templates if conn.template else self.chains
+        client = (conn.family, conn.proto, conn.caddr, conn.cport)
+        link = table[client]
+        if link is not conn:
+            while link.older is not conn:
+                assert link.older is not None
+                link = link.older
+            link.older = conn.older
+        elif conn.older is not None:
+            table[client] = conn.older
         else:
-            _take_out(self.incoming, conn.in_key, conn, "older_in")
-            _take_out(self.outgoing, conn.out_key, conn, "older_out")
-
-
-def _take_out(table: dict[ConnKey, VsConn], key: ConnKey, conn: VsConn, link: str) -> None:
-    """Take *conn* out of the chain of those that share its key."""
-    head = table.get(key)
-    if head is conn:
-        older = getattr(conn, link)
-        if older is None:
-            del table[key]
-        else:
-            table[key] = older
-        return
-    while head is not None:
-        older = getattr(head, link)
-        if older is conn:
-            setattr(head, link, getattr(conn, link))
-            return
-        head = older
+            del table[client]
+        conn.older = None
+        conn.serial = 0
+        self._size -= 1
 
 
 def _rotate(value: int, by: int) -> int:

@@ -19,7 +19,7 @@ from svcsim.hooks import HookEntry, Host
 from svcsim.lb.conn import ConnTable, VsConn
 from svcsim.lb.scheduler import Scheduler, make_scheduler
 from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, ServiceKey, TunnelType, VirtualService
-from svcsim.lb.states import TCP_TIMEOUTS, UDP_TIMEOUT
+from svcsim.lb.states import TCP_SECURE_TABLE, TCP_TABLE, TCP_TIMEOUTS, UDP_TIMEOUT
 from svcsim.lb.stats import INTERVAL, Stats
 from svcsim.lb.sysctls import PARAMETERS
 from svcsim.lb.table import ServiceTable
@@ -66,7 +66,8 @@ class Control(abc.ABC):
         self.stats = Stats()  # of everything
         self.tcp_timeouts = [seconds * SECOND for seconds in TCP_TIMEOUTS]
         self.udp_timeout = UDP_TIMEOUT * SECOND
-        self.secure_tcp = self.tracks = self.drops = self.nat_icmp_send = False
+        self.tcp_table = TCP_TABLE
+        self.tracks = self.drops = self.nat_icmp_send = False
         self.reroutes = True
         self.next_estimate = INTERVAL
         self._leaving: list[VsConn] = []
@@ -368,7 +369,7 @@ class Control(abc.ABC):
     def _parameters_written(self) -> None:
         """Keep at hand what is looked at for every packet or connection."""
         values = {name: self.sysctls[f"net.ipv4.vs.{name}"] for name in _AT_HAND}
-        self.secure_tcp = values["secure_tcp"] == _ON
+        self.tcp_table = TCP_SECURE_TABLE if values["secure_tcp"] == _ON else TCP_TABLE
         self.drops = values["drop_packet"] == _ON
         self.tracks = bool(values["conntrack"])
         self.nat_icmp_send = bool(values["nat_icmp_send"])

@@ -14,7 +14,7 @@ from svcsim.clock import SECOND
 from svcsim.hooks import Hook, HookEntry, HookState, Host, Priority, Skb, Verdict
 from svcsim.lb.conn import ConnTable, VsConn
 from svcsim.lb.control import Control
-from svcsim.lb.forward import masquerade, masquerade_icmp, send, untrack, update_conntrack
+from svcsim.lb.forward import masquerade, masquerade_icmp, send, update_conntrack
 from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, VirtualService
 from svcsim.lb.states import (
     SCTP_ACTIVE,
@@ -23,9 +23,6 @@ from svcsim.lb.states import (
     SCTP_TIMEOUTS,
     TCP_ACTIVE,
     TCP_CLOSE,
-    TCP_EVENTS,
-    TCP_SECURE_TABLE,
-    TCP_TABLE,
     sctp_event,
 )
 from svcsim.packet import Icmp, Packet, Proto, Sctp, Tcp
@@ -90,7 +87,9 @@ class Director(Control):
         proto, header = skb.proto, skb.header
         if proto not in _SCHEDULED:
             return self._take_other(skb, state)
-        conn = self.conns.incoming.get((skb.family, proto, skb.src, skb.sport, skb.dst, skb.dport))
+        conn = self.conns.chains.get((skb.family, proto, skb.src, skb.sport))
+        while conn is not None and (conn.vport != skb.dport or conn.vaddr != skb.dst):
+            conn = conn.older
         if header is None:
             return self._unreadable(skb)
         if conn is not None:
@@ -110,8 +109,7 @@ class Director(Control):
             conn, verdict = self._try_schedule(skb, state)
             if conn is None:
                 return verdict
-        self._count_in(conn, skb)
-        self._move(conn, _INPUT_ONLY if conn.no_output else _INPUT, skb)
+        self._account(conn, _INPUT_ONLY if conn.no_output else _INPUT, skb)
         if conn.method is _MASQ:
             verdict = masquerade(conn, skb, state)
         else:
@@ -186,9 +184,9 @@ class Director(Control):
             related, verdict = self._take_icmp(skb, state)
             return verdict if related else _ACCEPT
         if skb.proto in _IPSEC:
-            conn = self.conns.incoming.get((skb.family, _UDP, skb.src, _IKE, skb.dst, _IKE))
+            conn = self.conns.incoming(skb.family, _UDP, skb.src, _IKE, skb.dst, _IKE)
             if conn is not None and conn.dest is not None and conn.dest.available:
-                self._count_in(conn, skb)
+                self._account(conn, _INPUT, skb)
                 return send(conn, skb, state)
         elif self.sysctls["net.ipv4.vs.ignore_tunneled"]:
             skb.ipvs_property = True
@@ -216,7 +214,7 @@ class Director(Control):
             return None, _ACCEPT
         if skb.indev in ("", "lo"):
             # The reply of a real server on this host, whose connection is known by the other side.
-            if (skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport) in self.conns.incoming:
+            if self.conns.incoming(skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport) is not None:
                 return None, _ACCEPT
         conn = self._schedule(service, skb)
         if conn is None:
@@ -226,13 +224,13 @@ class Director(Control):
         return conn, _ACCEPT
 
     def _opens(self, skb: Skb, icmp: bool) -> bool:
+        if skb.proto == _TCP and not icmp:
+            flags = skb.header.flags  # type: ignore[union-attr]
+            if flags & _RST:
+                return False
+            return bool(flags & _SYN or self.sysctls["net.ipv4.vs.sloppy_tcp"])
         if icmp or skb.proto == _UDP:
             return True
-        header = skb.header
-        if isinstance(header, Tcp):
-            if header.flags & _RST:
-                return False
-            return bool(header.flags & _SYN or self.sysctls["net.ipv4.vs.sloppy_tcp"])
         kind = skb.payload[0] if skb.payload else -1
         if kind in (_SCTP_ABORT, -1):
             return False
@@ -269,7 +267,7 @@ class Director(Control):
         if skb.family is Family.IPV6:
             mask = Prefix.mask_of(Family.IPV6, service.netmask)
         caddr = skb.src & mask
-        template = self.conns.templates.get((skb.family, proto, caddr, 0, vaddr, vport))
+        template = self.conns.template(skb.family, proto, caddr, vaddr, vport)
         if template is None or not self._still_good(template):
             dest = service.scheduler.schedule(service, skb)
             if dest is None:
@@ -316,7 +314,7 @@ class Director(Control):
         )
         conn.nfct = self.tracks
         conn.no_output = dest.method is not _MASQ
-        conn.one_packet = bool(service.flags & ServiceFlags.ONE_PACKET) and skb.proto == _UDP
+        conn.one_packet = skb.proto == _UDP and service.one_packet
         self._bind(conn, dest)
         if not conn.one_packet:
             self.conns.add(conn)
@@ -352,11 +350,11 @@ class Director(Control):
             skb.mark,
             no_output=True,
             nfct=self.tracks,
-            one_packet=bool(service.flags & ServiceFlags.ONE_PACKET) and skb.proto == _UDP,
+            one_packet=skb.proto == _UDP and service.one_packet,
         )
         if not conn.one_packet:
             self.conns.add(conn)
-        self._move(conn, _INPUT_ONLY, skb)
+        self._account(conn, _INPUT_ONLY, skb)
         verdict = send(conn, skb, state)
         conn.in_pkts += 1
         self.conns.touch(conn)
@@ -373,7 +371,9 @@ class Director(Control):
             if isinstance(skb.header, Icmp):
                 return self._rewrite_icmp(skb, state)
             return _ACCEPT
-        conn = self.conns.outgoing.get((skb.family, proto, skb.dst, skb.dport, skb.src, skb.sport))
+        conn = self.conns.chains.get((skb.family, proto, skb.dst, skb.dport))
+        while conn is not None and (conn.rport != skb.sport or conn.raddr != skb.src):
+            conn = conn.older
         if conn is None or skb.header is None:
             if self.nat_icmp_send and self._is_unexpected(skb):
                 state.host.answer_icmp(skb, *_PORT_UNREACHABLE[skb.family])
@@ -389,13 +389,12 @@ class Director(Control):
                 trace.append(Rewritten("ipvs reply", before, skb.tuple()))
             if not self._reroute(skb, state):
                 return _DROP
-        self._count_out(conn, skb)
-        self._move(conn, _OUTPUT, skb)
+        self._account(conn, _OUTPUT, skb)
         skb.ipvs_property = True
         if conn.nfct:
             update_conntrack(conn, skb, state, request=False)
         else:
-            untrack(skb, state)
+            skb.untrack()
         timer = conn.timer
         if timer is not None:
             timer.reset(self.clock.now + conn.timeout)
@@ -449,7 +448,7 @@ class Director(Control):
         quoted = self._quoted(skb)
         if quoted is None:
             return False, _ACCEPT
-        conn = self.conns.incoming.get((skb.family, quoted.proto, quoted.dst, quoted.dport, quoted.src, quoted.sport))
+        conn = self.conns.incoming(skb.family, quoted.proto, quoted.dst, quoted.dport, quoted.src, quoted.sport)
         made = False
         if conn is None:
             if not self.sysctls["net.ipv4.vs.schedule_icmp"]:
@@ -460,7 +459,7 @@ class Director(Control):
             if conn is None:
                 return True, verdict
             made = True
-        self._count_in(conn, skb)
+        self._account(conn, _INPUT, skb)
         if conn.method is _MASQ:
             verdict = masquerade_icmp(conn, skb, state)
         else:
@@ -474,7 +473,7 @@ class Director(Control):
         quoted = self._quoted(skb)
         if quoted is None:
             return _ACCEPT
-        conn = self.conns.outgoing.get((skb.family, quoted.proto, quoted.src, quoted.sport, quoted.dst, quoted.dport))
+        conn = self.conns.outgoing(skb.family, quoted.proto, quoted.src, quoted.sport, quoted.dst, quoted.dport)
         if conn is None:
             return _ACCEPT
         if conn.method is _MASQ:
@@ -486,10 +485,10 @@ class Director(Control):
                 trace.append(Rewritten("ipvs icmp reply", before, skb.tuple()))
             if not self._reroute(skb, state):
                 return _DROP
-        self._count_out(conn, skb)
+        self._account(conn, _OUTPUT, skb)
         skb.ipvs_property = True
         if not conn.nfct:
-            untrack(skb, state)
+            skb.untrack()
         return _ACCEPT
 
     # -- connections --------------------------------------------------------------------------------------------------
@@ -539,81 +538,65 @@ class Director(Control):
         if control is not None and conn.timeout == 0 and not control.controlled and not control.assured:
             self.conns.expire(control)
 
-    def _move(self, conn: VsConn, direction: int, skb: Skb) -> None:
-        """Move a connection's state by a packet, and choose its timeout."""
-        proto = conn.proto
-        if direction == _OUTPUT and conn.no_output:
-            conn.no_output = False
-        if proto == _TCP:
-            event = TCP_EVENTS[skb.header.flags & 0x3F]  # type: ignore[union-attr]
-            table = TCP_SECURE_TABLE if self.secure_tcp else TCP_TABLE
-            new = table[direction][event][conn.state] if event >= 0 else TCP_CLOSE
+    def _account(self, conn: VsConn, direction: int, skb: Skb) -> None:
+        """Count a packet of *conn*, and move the connection's state by it; an ICMP error is counted and moves nothing."""
+        dest = conn.dest
+        if dest is not None and dest.available:
+            if self.clock.now >= self.next_estimate:
+                self.estimate()
+            length, own, service, total = skb.length, dest.stats, dest.service.stats, self.stats  # type: ignore[union-attr]
+            if direction == _OUTPUT:
+                own.outpkts += 1
+                own.outbytes += length
+                service.outpkts += 1
+                service.outbytes += length
+                total.outpkts += 1
+                total.outbytes += length
+            else:
+                own.inpkts += 1
+                own.inbytes += length
+                service.inpkts += 1
+                service.inbytes += length
+                total.inpkts += 1
+                total.inbytes += length
+        if skb.proto == _TCP:
+            if direction == _OUTPUT:
+                conn.no_output = False
+            new = self.tcp_table[direction][skb.header.flags & 0x3F][conn.state]  # type: ignore[union-attr]
             if new != conn.state:
-                if new == _ESTABLISHED and conn.control is not None:
-                    conn.control.assured = True
-                conn.state = new
-                self._activity(conn, TCP_ACTIVE[new])
+                self._enter(conn, new, TCP_ACTIVE[new], new == _ESTABLISHED)
             conn.timeout = self.tcp_timeouts[new]
-        elif proto == _UDP:
+        elif skb.proto in _SCHEDULED:
+            self._move(conn, direction, skb)
+
+    def _move(self, conn: VsConn, direction: int, skb: Skb) -> None:
+        """Move the state of a connection that is not TCP's, and choose its timeout."""
+        if direction == _OUTPUT:
+            conn.no_output = False
+        if skb.proto == _UDP:
             conn.timeout = self.udp_timeout
             if direction == _OUTPUT and conn.control is not None:
                 conn.control.assured = True
-        elif proto == _SCTP:
-            event = sctp_event(skb.payload)
-            if event < 0:
-                return
+            return
+        event = sctp_event(skb.payload)
+        if event >= 0:
             new = SCTP_TABLE[direction][event][conn.state]
             if new != conn.state:
-                if new == _SCTP_ESTABLISHED and conn.control is not None:
-                    conn.control.assured = True
-                conn.state = new
-                self._activity(conn, SCTP_ACTIVE[new])
+                self._enter(conn, new, SCTP_ACTIVE[new], new == _SCTP_ESTABLISHED)
             conn.timeout = SCTP_TIMEOUTS[new] * SECOND
 
     @staticmethod
-    def _activity(conn: VsConn, active: bool) -> None:
-        """Count a connection as active or inactive at its destination."""
+    def _enter(conn: VsConn, state: int, active: bool, established: bool) -> None:
+        """Let a connection be in *state*, in which its destination counts it as *active* or inactive."""
+        conn.state = state
+        if established and conn.control is not None:
+            conn.control.assured = True
         dest = conn.dest
-        if dest is None or active != conn.inactive:
-            return
-        conn.inactive = not active
-        by = 1 if active else -1
-        dest.active += by
-        dest.inactive -= by
-
-    def _count_in(self, conn: VsConn, skb: Skb) -> None:
-        dest = conn.dest
-        if dest is None or not dest.available:
-            return
-        if self.clock.now >= self.next_estimate:
-            self.estimate()
-        length = skb.length
-        stats = dest.stats
-        stats.inpkts += 1
-        stats.inbytes += length
-        stats = dest.service.stats  # type: ignore[union-attr]
-        stats.inpkts += 1
-        stats.inbytes += length
-        stats = self.stats
-        stats.inpkts += 1
-        stats.inbytes += length
-
-    def _count_out(self, conn: VsConn, skb: Skb) -> None:
-        dest = conn.dest
-        if dest is None or not dest.available:
-            return
-        if self.clock.now >= self.next_estimate:
-            self.estimate()
-        length = skb.length
-        stats = dest.stats
-        stats.outpkts += 1
-        stats.outbytes += length
-        stats = dest.service.stats  # type: ignore[union-attr]
-        stats.outpkts += 1
-        stats.outbytes += length
-        stats = self.stats
-        stats.outpkts += 1
-        stats.outbytes += length
+        if dest is not None and active == conn.inactive:
+            conn.inactive = not active
+            by = 1 if active else -1
+            dest.active += by
+            dest.inactive -= by
 
     @staticmethod
     def _dropped(skb: Skb, reason: str) -> Verdict:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from svcsim.addr import Family
 from svcsim.errors import UnsupportedError
-from svcsim.hooks import CtInfo, HookState, Skb, Verdict
+from svcsim.hooks import HookState, Skb, Verdict
 from svcsim.lb.service import ForwardingMethod, TunnelType
 from svcsim.packet import Icmp, Packet, Proto
 from svcsim.route import Route, RouteKind
@@ -21,12 +21,12 @@ from svcsim.wire import encode, rewrite_quote
 if TYPE_CHECKING:
     from svcsim.lb.conn import VsConn
 
-__all__ = ["masquerade", "masquerade_icmp", "send", "untrack", "update_conntrack"]
+__all__ = ["masquerade", "masquerade_icmp", "send", "update_conntrack"]
 
 # Looked at for every packet: as names of this module they cost a third of what they cost as members of their classes.
 _ACCEPT, _STOLEN = Verdict.ACCEPT, Verdict.STOLEN
 _LOCAL, _UNICAST = RouteKind.LOCAL, RouteKind.UNICAST
-_IPV4, _UDP, _MASQ, _UNTRACKED = Family.IPV4, int(Proto.UDP), ForwardingMethod.MASQ, CtInfo.UNTRACKED
+_IPV4, _UDP, _MASQ = Family.IPV4, int(Proto.UDP), ForwardingMethod.MASQ
 
 _TIME_EXCEEDED = {Family.IPV4: (11, 0), Family.IPV6: (3, 0)}
 _TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
@@ -77,12 +77,10 @@ def masquerade(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     if trace is not None and before is not None:
         trace.append(Rewritten("ipvs masquerading", before, skb.tuple()))
     skb.ipvs_property = True
-    if conn.nfct:
+    if not conn.nfct:
+        skb.untrack()
+    elif skb.ct is not None:
         update_conntrack(conn, skb, state, request=True)
-    elif skb.ct is None:
-        skb.ctinfo = _UNTRACKED
-    else:
-        untrack(skb, state)
     if local:
         return _ACCEPT
     host.transmit(skb, route)
@@ -100,7 +98,7 @@ def masquerade_icmp(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     skb.set_destination(conn.daddr, skb.dport)
     skb.ipvs_property = True
     if not conn.nfct:
-        untrack(skb, state)
+        skb.untrack()
     if local:
         return _ACCEPT
     host.transmit(skb, route)
@@ -111,14 +109,14 @@ def _go_on(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     """Leave the packet where it is: the destination is this host."""
     skb.ipvs_property = True
     if not conn.nfct:
-        untrack(skb, state)
+        skb.untrack()
     return _ACCEPT
 
 
 def _hand_over(conn: VsConn, skb: Skb, state: HookState, route: Route) -> Verdict:
     skb.ipvs_property = True
     if not conn.nfct:
-        untrack(skb, state)
+        skb.untrack()
     state.host.transmit(skb, route)
     return _STOLEN
 
@@ -193,14 +191,6 @@ def _lost(skb: Skb, reason: str) -> Verdict:
     if skb.trace is not None:
         skb.trace.append(Dropped(f"ipvs: {reason}"))
     return _STOLEN
-
-
-def untrack(skb: Skb, state: HookState) -> None:
-    """Take *skb* out of netfilter's connection tracking."""
-    if skb.ct is not None:
-        state.host.tracking[skb.family].untrack(skb)
-    else:
-        skb.ctinfo = _UNTRACKED
 
 
 def update_conntrack(conn: VsConn, skb: Skb, state: HookState, *, request: bool) -> None:

@@ -19,7 +19,6 @@ __all__ = [
     "SCTP_TIMEOUTS",
     "TCP_ACTIVE",
     "TCP_CLOSE",
-    "TCP_EVENTS",
     "TCP_NAMES",
     "TCP_SECURE_TABLE",
     "TCP_TABLE",
@@ -50,16 +49,39 @@ TCP_TIMEOUTS = (2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120)
 #: Whether a connection in this state counts as active.
 TCP_ACTIVE = (False, True, True, True, False, False, False, False, False, False, True)
 UDP_TIMEOUT = 300
+TCP_CLOSE = TCP_NAMES.index("CLOSE")
 
 _TCP_CODES = {code: n for n, code in enumerate(("NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"))}
 
 
+def tcp_event(flags: int) -> int:
+    """
+    The row of a segment's *flags*: 0 SYN, 1 FIN, 2 ACK, 3 RST; -1 for none of them.
+
+    >>> [tcp_event(flags) for flags in (0x02, 0x12, 0x11, 0x10, 0x14, 0x00)]
+    [0, 0, 1, 2, 3, -1]
+    """
+    if flags & 0x04:
+        return 3
+    if flags & 0x02:
+        return 0
+    if flags & 0x01:
+        return 1
+    return 2 if flags & 0x10 else -1
+
+
 def _tcp(text: str) -> tuple[tuple[int, ...], ...]:
-    """Read one direction's table: a row an event (syn, fin, ack, rst), a column an old state."""
-    return tuple(tuple(_TCP_CODES[code] for code in row.split()) for row in text.strip().splitlines())
+    """
+    Read one direction's table: a row an event (syn, fin, ack, rst), a column an old state.
+
+    The answer has a row for each combination of the six flags; a segment without any that counts closes.
+    """
+    rows = [tuple(_TCP_CODES[code] for code in row.split()) for row in text.strip().splitlines()]
+    rows.append((TCP_CLOSE,) * len(TCP_NAMES))
+    return tuple(rows[tcp_event(flags)] for flags in range(64))
 
 
-#: The next state, by direction, event and state.
+#: The next state, by direction, flags and state.
 TCP_TABLE = (
     _tcp(
         """
@@ -113,28 +135,6 @@ TCP_SECURE_TABLE = (
         """
     ),
 )
-TCP_CLOSE = 6
-
-
-def tcp_event(flags: int) -> int:
-    """
-    The row of a segment's *flags*: 0 SYN, 1 FIN, 2 ACK, 3 RST; -1 for none of them.
-
-    >>> [tcp_event(flags) for flags in (0x02, 0x12, 0x11, 0x10, 0x14, 0x00)]
-    [0, 0, 1, 2, 3, -1]
-    """
-    if flags & 0x04:
-        return 3
-    if flags & 0x02:
-        return 0
-    if flags & 0x01:
-        return 1
-    return 2 if flags & 0x10 else -1
-
-
-#: `tcp_event` of every combination of the six flags.
-TCP_EVENTS = tuple(tcp_event(flags) for flags in range(64))
-
 SCTP_NAMES = (
     "NONE",
     "INIT1",

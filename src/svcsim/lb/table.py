@@ -18,11 +18,14 @@ from svcsim.packet import Proto
 __all__ = ["ServiceTable"]
 
 _BUCKETS = 256
+_LAST = _BUCKETS - 1
+_U32 = 0xFFFFFFFF
 _FTP, _FTP_DATA = 21, 20
 
 
 def _bucket(proto: int, address: int, port: int) -> int:
-    return (proto ^ fold(address) ^ port >> 8 ^ port) & _BUCKETS - 1
+    folded = address if address <= _U32 else fold(address)
+    return (proto ^ folded ^ port >> 8 ^ port) & _LAST
 
 
 class ServiceTable:
@@ -89,9 +92,12 @@ class ServiceTable:
         return found
 
     def _exact(self, family: Family, proto: int, address: int, port: int) -> VirtualService | None:
+        probes = 0
         for service in self._by_address[_bucket(proto, address, port)]:
-            self.probes += 1
+            probes += 1
             key = service.key
-            if key.port == port and key.address == address and key.proto == proto and key.family is family:
+            if key.address == address and key.port == port and key.proto == proto and key.family is family:
+                self.probes += probes
                 return service
+        self.probes += probes
         return None

@@ -21,7 +21,7 @@ __all__ = ["CtTarget", "NotrackTarget"]
 def _untrack(skb: Skb, state: HookState) -> None:
     """Make a packet UNTRACKED, unless it belongs to a connection already."""
     if skb.ct is None:
-        state.host.tracking[state.family].untrack(skb)
+        skb.untrack()
 
 
 @TARGETS.register("CT")
