@@ -18,7 +18,7 @@ LAYERS = [
         "trace", "device", "route", "conntrack", "conntrack_index", "conntrack_tracker", "conntrack_tcp",
         "conntrack_tcp_window", "conntrack_sctp", "conntrack_proto", "conntrack_text", "nat", "fragment",
     ],
-    ["hooks", "columns", "tracking", "translation", "defrag", "icmp", "ingress"],
+    ["hooks", "columns", "tracking", "translation", "defrag", "icmp", "ingress", "snapshot"],
     ["tables/", "lb/"],
     ["tools/"],
     ["outcome", "stack", "node", "network", "engine", "explain", "explain_copy", "explain_rules", "explain_text"],

@@ -108,7 +108,7 @@ def test_a_trace_tells_who_was_asked():
 
     run(hooks, skb)
 
-    assert skb.trace == [
+    assert list(skb.trace) == [
         Stage(Hook.FORWARD, "early", Verdict.ACCEPT),
         Stage(Hook.FORWARD, "judge", Verdict.DROP),
     ]

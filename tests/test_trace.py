@@ -83,4 +83,4 @@ def test_every_event_is_listed():
     """What a trace may hold is public, each with the parts that it was made of."""
     kinds = set(trace.TraceEvent.__args__)
 
-    assert {kind.__name__ for kind in kinds} | {"Trace", "TraceEvent"} == set(trace.__all__)
+    assert {kind.__name__ for kind in kinds} | {"Told", "Trace", "TraceEvent"} == set(trace.__all__)

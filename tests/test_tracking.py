@@ -569,7 +569,7 @@ def test_a_trace_tells(host):
     assert told[0].ctinfo is CtInfo.NEW
     assert told[1].before[3] == ip(VIP)
     assert told[1].after[3] == ip(POD)
-    trace.clear()
+    trace = Trace()
     host.forward(error_about(host.forward(query()).packet, POD), back=True, trace=trace)
     assert [type(e) for e in trace if isinstance(e, Tracked | Rewritten)] == [Tracked, Rewritten]
 

@@ -43,11 +43,12 @@ class Refusal:
 
 def refusals(walked: Walked, *, but: int = 0) -> Iterator[Refusal]:
     """The rules of a stretch that did not match (rule *but* did), each with its first test that failed."""
+    skb = walked.skb
     for number, link in enumerate(walked.chain, 1):
         if number > walked.stop:
             break
         if number >= walked.start and number != but:
-            test, why = why_unmatched(link, walked.skb, walked.state)
+            test, why = why_unmatched(link, skb, walked.state)
             yield Refusal(number, link.rule, test, why)
 
 

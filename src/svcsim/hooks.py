@@ -89,13 +89,15 @@ class CtInfo(enum.Enum):
     ESTABLISHED_REPLY = "established, reply"
     RELATED_REPLY = "related, reply"
 
-    # Enum members are looked at for each packet; these two are plain attributes, set once below.
+    # Enum members are looked at for each packet; these are plain attributes, set once below.
     is_reply: bool
     state: str
+    bit: int  # of the state, in a set of states
 
     def __init__(self, _: str) -> None:
         self.is_reply = self.name.endswith("_REPLY")
         self.state = self.name.removesuffix("_REPLY")
+        self.bit = 1 << ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED").index(self.state)
 
 
 _INVALID, _UNTRACKED = CtInfo.INVALID, CtInfo.UNTRACKED
@@ -279,6 +281,7 @@ class Hooks:
         self._family, self._host = family, host
         self._entries: dict[Hook, tuple[HookEntry, ...]] = dict.fromkeys(Hook, ())  # in the order of asking
         self.functions: dict[Hook, tuple[HookFunction, ...]] = dict.fromkeys(Hook, ())
+        self._told: dict[Hook, tuple[tuple[HookFunction, str, Stage], ...]] = dict.fromkeys(Hook, ())
         self._states: dict[Hook, dict[str, dict[str, HookState]]] = {hook: {} for hook in Hook}  # by both devices
 
     def register(self, *entries: HookEntry) -> None:
@@ -300,6 +303,7 @@ class Hooks:
     def _set(self, hook: Hook, entries: tuple[HookEntry, ...]) -> None:
         self._entries[hook] = entries
         self.functions[hook] = tuple(entry.function for entry in entries)
+        self._told[hook] = tuple((e.function, e.name, Stage(hook, e.name, _ACCEPT)) for e in entries)
 
     def run(self, hook: Hook, skb: Skb, indev: str, outdev: str) -> Verdict:
         """Ask everything at *hook*, which *skb* passes between two devices; the first verdict but ACCEPT decides."""
@@ -319,11 +323,13 @@ class Hooks:
 
     def _run_told(self, skb: Skb, state: HookState, trace: Trace) -> Verdict:
         """The same with each answer noted."""
-        for entry in self._entries[state.hook]:
-            verdict = entry.function(skb, state)
-            trace.append(Stage(state.hook, entry.name, verdict))
+        append = trace.append
+        for function, name, accepted in self._told[state.hook]:
+            verdict = function(skb, state)
             if verdict is not _ACCEPT:
+                append(Stage(state.hook, name, verdict))
                 return verdict
+            append(accepted)
         return _ACCEPT
 
 

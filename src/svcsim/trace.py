@@ -7,7 +7,8 @@ cheap to record: it holds what was there, and is put into words only when it is 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, overload
 
 import attrs
 
@@ -25,6 +26,7 @@ __all__ = [
     "RuleMatched",
     "Scheduled",
     "Stage",
+    "Told",
     "Trace",
     "TraceEvent",
     "Tracked",
@@ -59,15 +61,20 @@ class Walked:
     """
     Rules *start* to *stop* (from 1, inclusive) of a chain were asked; all but perhaps the last did not match.
 
-    *skb* is the packet as it was then, *state* where it was: enough to ask again why.
+    *seen* is the packet as it was then (`svcsim.snapshot.Snapshot`), *state* where it was: enough to ask again why.
     """
 
     table: str
     chain: Any
     start: int
     stop: int
-    skb: Any = attrs.field(default=None, repr=False)
+    seen: Any = attrs.field(default=None, repr=False)
     state: Any = attrs.field(default=None, repr=False)
+
+    @property
+    def skb(self) -> Any:
+        """The packet as it was then; made anew each time."""
+        return self.seen.skb
 
     def __str__(self) -> str:
         return f"{self.table} {self.chain.name}: rules {self.start}..{self.stop} asked"
@@ -188,14 +195,62 @@ TraceEvent = (
 )
 
 
-class Trace(list[TraceEvent]):
-    """
-    The events of one packet's journey, in order.
+class Told:
+    """Something that is recorded as one thing, and told as several events when somebody reads them."""
 
-    >>> print(Trace([Note("in by cli0"), Dropped("no route to 192.0.2.9")]))
+    __slots__ = ()
+
+    def events(self) -> Iterator[TraceEvent]:
+        """The events; asked for once, and after those of whatever was recorded before."""
+        raise NotImplementedError
+
+
+class Trace(Sequence[TraceEvent]):
+    """
+    The events of one packet's journey, in order; they can be read at any time, and more may come.
+
+    >>> trace = Trace([Note("in by cli0"), Dropped("no route to 192.0.2.9")])
+    >>> print(trace)
     in by cli0
     dropped: no route to 192.0.2.9
+    >>> len(trace), trace[0]
+    (2, Note(text='in by cli0'))
     """
+
+    __slots__ = ("_events", "_recorded", "append")
+
+    def __init__(self, events: Iterable[TraceEvent] = ()) -> None:
+        self._events: list[TraceEvent] = []  # of what was recorded, as far as somebody has read
+        self._recorded: list[TraceEvent | Told] = [*events]
+        #: Record an event, or what will be told as several.
+        self.append: Callable[[TraceEvent | Told], None] = self._recorded.append
+
+    def _read(self) -> list[TraceEvent]:
+        for event in self._recorded:
+            if isinstance(event, Told):
+                self._events.extend(event.events())
+            else:
+                self._events.append(event)
+        self._recorded.clear()
+        return self._events
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    @overload
+    def __getitem__(self, at: int) -> TraceEvent: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[TraceEvent]: ...
+
+    def __getitem__(self, at: int | slice) -> TraceEvent | list[TraceEvent]:
+        return self._read()[at]
+
+    def __iter__(self) -> Iterator[TraceEvent]:
+        return iter(self._read())
+
+    def __repr__(self) -> str:
+        return f"Trace({self._read()!r})"
 
     def __str__(self) -> str:
         return "\n".join(str(event) for event in self)

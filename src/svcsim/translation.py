@@ -224,31 +224,30 @@ def _is_cut(quote: bytes) -> bool:
 
 def _rewrite_destination(skb: Skb, other: ConnTuple) -> None:
     """Address *skb* to the source of the tuple that answers it."""
-    if skb.trace is not None:
-        _traced(skb, other, _rewrite_destination)
-    elif skb.proto == _TCP or skb.proto == _UDP:
+    before = None if skb.trace is None else skb.tuple()
+    if skb.proto == _TCP or skb.proto == _UDP:
         skb.set_destination(other[2], other[4])
     else:
         _rewrite_other(skb, other, DST)
+    if before is not None:
+        _tell(skb, before)
 
 
 def _rewrite_source(skb: Skb, other: ConnTuple) -> None:
     """Let *skb* come from the destination of the tuple that answers it."""
-    if skb.trace is not None:
-        _traced(skb, other, _rewrite_source)
-    elif skb.proto == _TCP or skb.proto == _UDP:
+    before = None if skb.trace is None else skb.tuple()
+    if skb.proto == _TCP or skb.proto == _UDP:
         skb.set_source(other[3], other[5])
     else:
         _rewrite_other(skb, other, SRC)
+    if before is not None:
+        _tell(skb, before)
 
 
-def _traced(skb: Skb, other: ConnTuple, rewrite: Callable[[Skb, ConnTuple], None]) -> None:
-    trace, before = skb.trace, skb.tuple()
-    skb.trace = None
-    rewrite(skb, other)
-    skb.trace = trace
-    if trace is not None and skb.tuple() != before:
-        trace.append(Rewritten("nat", before, skb.tuple()))
+def _tell(skb: Skb, before: ConnTuple) -> None:
+    after = skb.tuple()
+    if skb.trace is not None and after != before:
+        skb.trace.append(Rewritten("nat", before, after))
 
 
 def _rewrite_other(skb: Skb, other: ConnTuple, manip: Manip) -> None:

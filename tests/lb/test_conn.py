@@ -9,7 +9,6 @@ from svcsim.clock import SECOND, Clock
 from svcsim.lb.conn import ConnTable, VsConn
 from svcsim.lb.service import ForwardingMethod
 
-
 #: Of `conn`, as a request has them.
 ENDS = (4, 6, 1, 1000, 2, 80)
 

@@ -251,6 +251,21 @@ def test_trace_says_policy():
     assert (walked.start, walked.stop) == (1, 1) and isinstance(policy, Policy)
 
 
+def test_trace_is_of_its_moment():
+    """What is read later is told as it was: places before a rule came, the packet before a target changed it."""
+    ruleset = fresh()
+    ruleset.restore("*mangle\n-A FORWARD -s 192.0.2.1\n-A FORWARD -j TTL --ttl-set 9\n-A FORWARD -s 192.0.2.2\nCOMMIT\n")
+    table = ruleset["mangle"]
+    skb = Skb(TCP, "eth0", Trace())
+    walk(table, skb, state_at(table, ruleset))
+    skb.set_source(1, 1)
+    ruleset.restore("*mangle\n-I FORWARD\n-D FORWARD 4\nCOMMIT\n", flush=False)
+
+    asked, matched, rest, _ = skb.trace
+    assert [(w.start, w.stop, w.skb.ttl, w.skb.src) for w in (asked, rest)] == [(1, 2, 64, TCP.src), (3, 3, 9, TCP.src)]
+    assert matched.number == 2
+
+
 def test_mangle_reroutes_what_it_changed():
     """What leaves this host is routed anew if mangle OUTPUT changed its mark, and only then."""
     node = Node()

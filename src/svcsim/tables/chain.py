@@ -124,7 +124,7 @@ class Chain:
         self.steps = 0
         self.references = 0  # rules that jump or go here
         self.loose = 0  # links that came one by one, and lie scattered in memory
-        self.numbered = True
+        self.numbered = False
         self.outline: Any = None  # where it leads, and from which hooks one comes here: `check` keeps that
         self.reached = 0
         self.end = end = Link(None, END if policy is None else POLICY, policy)
@@ -230,7 +230,7 @@ class Chain:
         if link is self.last:
             self.last = before
         self.length -= 1
-        self.numbered = self.numbered and number > self.length
+        self.numbered = False
         return link  # type: ignore[no-any-return]
 
     def replace(self, number: int, link: Link) -> Link:
@@ -243,7 +243,7 @@ class Chain:
         """Take all links away."""
         self.first, self.last = self.end, None
         self.length = self.entered = self.end.ended = self.loose = 0
-        self.numbered = True
+        self.numbered = False
 
     def compact(self) -> list[tuple[Link, Link]]:
         """
@@ -278,6 +278,7 @@ class Chain:
         if not self.numbered:
             for number, link in enumerate(self, 1):
                 link.number = number
+            self.end.number = self.length + 1
             self.numbered = True
 
     # -- counting ------------------------------------------------------------------------------------------------------

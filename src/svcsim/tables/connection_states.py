@@ -7,20 +7,17 @@ Behaviour of: xt_conntrack and its half in libxtables.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from svcsim.conntrack import Status
-from svcsim.hooks import CtInfo, Skb
+from svcsim.hooks import CtInfo
 from svcsim.tables.problems import UsageError
 
-__all__ = ["STATES", "STATUSES", "names_of", "read_names", "state_bit"]
+__all__ = ["STATES", "STATUSES", "names_of", "read_names"]
 
-#: In the order in which they are printed; the numbers mean nothing outside.
+#: In the order in which they are printed, with the bits of `CtInfo` and two more.
 STATES: Mapping[str, int] = {
-    "INVALID": 1,
-    "NEW": 2,
-    "RELATED": 4,
-    "ESTABLISHED": 8,
-    "UNTRACKED": 16,
+    **{info.state: info.bit for info in sorted(CtInfo, key=attrgetter("bit"))},
     "SNAT": 32,
     "DNAT": 64,
 }
@@ -30,13 +27,6 @@ STATUSES: Mapping[str, int] = {
     "ASSURED": Status.ASSURED,
     "CONFIRMED": Status.CONFIRMED,
 }
-
-_BIT_OF = {info: STATES[info.state] for info in CtInfo}
-
-
-def state_bit(skb: Skb) -> int:
-    """The bit of `STATES` that *skb* has, SNAT and DNAT left out."""
-    return _BIT_OF[skb.ctinfo]
 
 
 def read_names(text: str, known: Mapping[str, int], what: str) -> int:

@@ -6,12 +6,12 @@ Behaviour of: ipt_do_table, ip6t_do_table.
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING
 
 from svcsim.hooks import HookState, Skb, Verdict
-from svcsim.tables.chain import CONTINUE, END, GOTO, JUMP, POLICY, RETURN, RUN, Chain, Link
-from svcsim.trace import Dropped, Policy, RuleMatched, Trace, Walked
+from svcsim.tables.chain import CONTINUE, END, GOTO, JUMP, RETURN, RUN, Link
+from svcsim.tables.told import ToldWalk
+from svcsim.trace import Policy
 
 if TYPE_CHECKING:
     from svcsim.tables.table import Table
@@ -40,7 +40,13 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
     dst = skb.dst
     trace = skb.trace
     if trace is not None:
-        teller = _Teller(trace, table.name, base, skb, state)
+        if not base.length:
+            trace.append(Policy(table.name, base))
+            trace = None  # nothing else to tell
+        else:
+            base.renumber()
+            told = ToldWalk(table.name, base, skb, state)
+            trace.append(told)
     while True:
         while link.key != dst:
             link = link.next
@@ -50,15 +56,18 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
                 if answer is None:
                     link.ended += 1
                     if trace is not None:
-                        teller.too_short(link)
+                        told.steps.append((link, link.number))
+                        told.too_short = True
                     return _DROP
                 break
         else:
             link.packets += 1
             link.bytes += skb.length
-            if trace is not None:
-                teller.matched(link)
             kind = link.kind
+            if trace is not None:
+                told.steps.append((link, link.number))
+                if kind == JUMP or kind == GOTO:
+                    link.aim.renumber()
             if kind == JUMP or kind == GOTO:
                 link.ended += 1
                 if kind == JUMP:
@@ -72,6 +81,9 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
                 if verdict is not None:
                     link.ended += 1
                     return verdict
+                if trace is not None:  # what is asked from here on may be another packet
+                    told = ToldWalk(table.name, base, skb, state, told)
+                    trace.append(told)
             elif kind == RETURN or kind == END:
                 link.ended += 1
                 if not stack:
@@ -80,60 +92,7 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
                     continue
                 link = stack.pop()
                 link.ended -= 1
-                if trace is not None:
-                    teller.came_back(link)
             elif kind != CONTINUE:  # a verdict, or the policy
                 link.ended += 1
                 return link.aim  # type: ignore[no-any-return]
         link = link.next
-
-
-class _Teller:
-    """What a walk tells a `Trace`: stretches of rules that were asked, and those that matched."""
-
-    def __init__(self, trace: Trace, table: str, base: Chain, skb: Skb, state: HookState) -> None:
-        self._trace, self._table, self._base = trace, table, base
-        self._skb, self._state = skb, state
-        self._begin(base)
-        self._calls: list[tuple[Link, Chain]] = []
-
-    def _begin(self, chain: Chain) -> None:
-        chain.renumber()
-        self._chain, self._start = chain, 1
-
-    def _walked(self, stop: int) -> None:
-        if stop >= self._start:
-            seen = copy(self._skb)
-            seen.ct = copy(seen.ct)
-            self._trace.append(Walked(self._table, self._chain, self._start, stop, seen, self._state))
-            self._start = stop + 1
-
-    def matched(self, link: Link) -> None:
-        """Tell that *link*'s rule matched, or that the end of its chain was reached."""
-        kind = link.kind
-        if kind == END or kind == POLICY:
-            self._walked(len(self._chain))
-            if kind == POLICY:
-                self._trace.append(Policy(self._table, self._base))
-            return
-        self._walked(link.number)
-        self._trace.append(RuleMatched(self._table, self._chain, link.number, link.rule))
-        if kind == JUMP:
-            self._calls.append((link, self._chain))
-        if kind == JUMP or kind == GOTO:
-            self._begin(link.aim)
-        elif kind == RETURN:
-            self._start = len(self._chain) + 1  # the rules behind it are not asked, even where a policy answers
-
-    def came_back(self, link: Link) -> None:
-        """Tell that the walk goes on behind *link*."""
-        while self._calls:
-            call, chain = self._calls.pop()
-            if call is link:
-                self._chain, self._start = chain, link.number + 1
-                return
-
-    def too_short(self, link: Link) -> None:
-        """Tell that a match could not judge the packet."""
-        self._walked(link.number)
-        self._trace.append(Dropped(f"{self._table} {self._chain.name}: too short for {link.rule}"))

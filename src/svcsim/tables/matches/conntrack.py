@@ -14,7 +14,7 @@ from svcsim.addr import Family, format_address
 from svcsim.clock import SECOND
 from svcsim.conntrack import Status
 from svcsim.hooks import HookState, Skb
-from svcsim.tables.connection_states import STATES, STATUSES, names_of, read_names, state_bit
+from svcsim.tables.connection_states import STATES, STATUSES, names_of, read_names
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.names import port_number, protocol_number
 from svcsim.tables.options import ALL_BITS, Args, Option, c_integer, read_network
@@ -23,6 +23,7 @@ from svcsim.tables.texts import describe_mask, range_text
 
 __all__ = ["AddressTest", "ConntrackMatch"]
 
+_TRANSLATED = STATES["SNAT"] | STATES["DNAT"]
 _SIDES = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
 
 
@@ -87,6 +88,12 @@ class ConntrackMatch(Match):
     expires: tuple[int, int] | None = None
     reply: bool | None = None
     inverted: frozenset[str] = frozenset()
+    _plain: bool = attrs.field(init=False, eq=False, repr=False)  # nothing but the state is tested
+
+    @_plain.default
+    def _is_plain(self) -> bool:
+        tests = (self.proto, self.status, self.expires, self.reply, *self.addresses, *self.ports)
+        return all(test is None for test in tests)
 
     @classmethod
     def parse(cls, args: Args) -> Self:
@@ -153,30 +160,17 @@ class ConntrackMatch(Match):
         """Whether all that is tested holds."""
         conn, states = skb.ct, self.states
         if states is not None:
-            bit = state_bit(skb)
-            if conn is not None:
-                status = conn.status
-                if status & Status.SRC_NAT:
+            bit = skb.ctinfo.bit
+            if conn is not None and states & _TRANSLATED:
+                if conn.status & Status.SRC_NAT:
                     bit |= STATES["SNAT"]
-                if status & Status.DST_NAT:
+                if conn.status & Status.DST_NAT:
                     bit |= STATES["DNAT"]
             if (bit & states != 0) is ("ctstate" in self.inverted):
                 return False
         if conn is None:
             return states is not None
         return self._plain or self._rest(skb, state)
-
-    @property
-    def _plain(self) -> bool:
-        """Whether nothing but the state is tested."""
-        return (
-            self.proto is None
-            and self.status is None
-            and self.expires is None
-            and self.reply is None
-            and not any(self.addresses)
-            and not any(self.ports)
-        )
 
     def _rest(self, skb: Skb, state: HookState) -> bool:
         """The tests of the connection itself, in the kernel's order."""

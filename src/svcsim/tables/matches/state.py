@@ -11,7 +11,7 @@ from typing import Self
 import attrs
 
 from svcsim.hooks import HookState, Skb
-from svcsim.tables.connection_states import STATES, names_of, read_names, state_bit
+from svcsim.tables.connection_states import STATES, names_of, read_names
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
 from svcsim.tables.problems import UsageError
@@ -51,4 +51,4 @@ class StateMatch(Match):
 
     def matches(self, skb: Skb, state: HookState) -> bool:
         """Whether the packet's state is one of them."""
-        return (state_bit(skb) & self.states != 0) is not self.invert
+        return (skb.ctinfo.bit & self.states != 0) is not self.invert
