@@ -254,7 +254,9 @@ def test_trace_says_policy():
 def test_trace_is_of_its_moment():
     """What is read later is told as it was: places before a rule came, the packet before a target changed it."""
     ruleset = fresh()
-    ruleset.restore("*mangle\n-A FORWARD -s 192.0.2.1\n-A FORWARD -j TTL --ttl-set 9\n-A FORWARD -s 192.0.2.2\nCOMMIT\n")
+    ruleset.restore(
+        "*mangle\n-A FORWARD -s 192.0.2.1\n-A FORWARD -j TTL --ttl-set 9\n-A FORWARD -s 192.0.2.2\nCOMMIT\n"
+    )
     table = ruleset["mangle"]
     skb = Skb(TCP, "eth0", Trace())
     walk(table, skb, state_at(table, ruleset))
