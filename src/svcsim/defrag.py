@@ -37,10 +37,11 @@ _PARAMETERS = {
 
 @attrs.define
 class Whole:
-    """A datagram that was put together, and the length of the largest fragment that it came in."""
+    """A datagram that was put together: the length of the largest fragment, and the bytes of data in each, in order."""
 
     packet: Packet
     largest_fragment: int
+    sizes: tuple[int, ...]
 
 
 @attrs.define(eq=False)
@@ -173,9 +174,10 @@ def _join(queue: _Queue) -> Whole:
     """The datagram of fragments that leave no gap."""
     first = queue.first
     assert first is not None
-    data = b"".join(queue.pieces[at] for at in sorted(queue.pieces))
+    pieces = [queue.pieces[at] for at in sorted(queue.pieces)]
+    data, sizes = b"".join(pieces), tuple(map(len, pieces))
     if first.family is Family.IPV6:
-        return Whole(decode(encode(_without_fragment_header(first, data))), queue.largest)
+        return Whole(decode(encode(_without_fragment_header(first, data))), queue.largest, sizes)
     whole = first.rewritten(
         header=None,
         sport=0,
@@ -186,7 +188,7 @@ def _join(queue: _Queue) -> Whole:
         more_fragments=False,
         dont_fragment=queue.largest_unfragmentable == queue.largest,
     )
-    return Whole(decode(encode(whole)), queue.largest)
+    return Whole(decode(encode(whole)), queue.largest, sizes)
 
 
 def _without_fragment_header(first: Packet, data: bytes) -> Packet:

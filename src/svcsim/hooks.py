@@ -142,6 +142,7 @@ class Skb:
     ctinfo: CtInfo
     ipvs_property: bool  # IPVS has handled it
     largest_fragment: int  # of those it was put together from, 0 if it came whole
+    fragment_sizes: tuple[int, ...]  # the bytes of data in each
     owner: Owner | None  # of the local socket that sends it
     traced: bool  # by the TRACE target
     trace: Trace | None
@@ -172,6 +173,7 @@ class Skb:
         self.ctinfo = _INVALID
         self.ipvs_property = False
         self.largest_fragment = 0
+        self.fragment_sizes = ()
         self.owner = None
         self.traced = False
         self.trace = trace

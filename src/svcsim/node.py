@@ -59,6 +59,7 @@ _REFUSAL = {
 _TIME_EXCEEDED = {Family.IPV4: (11, 0), Family.IPV6: (3, 0)}
 _TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
 _REDIRECT_HOST = (5, 1)
+_LEAST_IPV6_MTU = 1280
 
 
 class Node:
@@ -95,7 +96,7 @@ class Node:
         self.ipvs = Director(self)
         self.stack = LocalStack(self)
         self.outcome = Outcome()
-        self._labels = self.streams["ipv6 flow label"]
+        self._labels, self._idents = self.streams["ipv6 flow label"], self.streams["ipv6 fragment"]
         self._backlog: deque[Skb] = deque()
         self._speaking_icmp = False
         self._at_home: dict[
@@ -265,10 +266,13 @@ class Node:
         if kind is _UNICAST:
             return self._forward(skb, route)
         if kind is _LOCAL or kind is RouteKind.BROADCAST or kind is RouteKind.MULTICAST:
-            if (skb.original.more_fragments or skb.original.fragment_offset) and not self._completes(skb):
+            whole = not (skb.original.more_fragments or skb.original.fragment_offset)
+            if not whole and skb.family is Family.IPV4 and not self._completes(skb):
                 return Verdict.STOLEN
             verdict = hooks.run(_LOCAL_IN, skb, skb.indev, "")
             if verdict is _ACCEPT:
+                if not whole and skb.family is Family.IPV6 and not self._completes(skb):
+                    return Verdict.STOLEN  # IPv6 puts fragments together behind the hook, which saw each of them
                 self.stack.deliver(skb)
             return verdict
         return self._refuse(skb, route)
@@ -290,7 +294,7 @@ class Node:
         if skb.ttl <= 1:
             self.answer_icmp(skb, *_TIME_EXCEEDED[family])
             return self._drop(skb, "time to live exceeded")
-        if skb.length > route.mtu and (family is Family.IPV6 or skb.original.dont_fragment):
+        if skb.length > route.mtu and self._may_not_be_cut(skb, route.mtu):
             self.answer_icmp(skb, *_TOO_BIG[family], route.mtu)
             return self._drop(skb, f"larger than the MTU of {route.device}")
         skb.ttl -= 1
@@ -299,6 +303,12 @@ class Node:
             self.answer_icmp(skb, *_REDIRECT_HOST, route.gateway or skb.dst)
         verdict = self.hooks[skb.family].run(_FORWARD, skb, skb.indev, route.device)
         return self._post(skb) if verdict is _ACCEPT else verdict
+
+    @staticmethod
+    def _may_not_be_cut(skb: Skb, mtu: int) -> bool:
+        """Whether *skb*, which is too large for a link, is refused: what came in pieces that fit leaves in pieces."""
+        unwilling = skb.family is Family.IPV6 or skb.original.dont_fragment
+        return unwilling and not 0 < skb.largest_fragment <= mtu
 
     def transmit(self, skb: Skb, route: Route) -> Verdict:
         """LOCAL_OUT and POST_ROUTING, for what is sent from here by *route*."""
@@ -324,14 +334,29 @@ class Node:
             skb.indev = name
             self._backlog.append(skb)
         elif skb.length > route.mtu or skb.largest_fragment:
-            for packet in fragments_of(skb.packet, min(route.mtu, skb.largest_fragment or route.mtu)):
-                self.outcome.sent.append(Sent(name, Skb(packet)))
+            self._send_in_pieces(skb, route)
         else:
             sent = Sent(name, skb)
             self.outcome.sent.append(sent)
             if skb.trace is not None:
                 skb.trace.append(Left(name, sent))
         return _ACCEPT
+
+    def _send_in_pieces(self, skb: Skb, route: Route) -> None:
+        """Send *skb* in fragments, none larger than the link takes or the largest that it came in."""
+        mtu = min(route.mtu, skb.largest_fragment or route.mtu)
+        sizes, header, was = skb.fragment_sizes, skb.header, skb.original
+        if sizes and header is not None and sizes[0] < header.size and (skb.src, skb.dst) != (was.src, was.dst):
+            sizes = ()  # to rewrite a transport header, the host had to bring it together
+        if skb.family is Family.IPV6:
+            mtu = max(mtu, _LEAST_IPV6_MTU)
+            if skb.length <= mtu:
+                sizes = ()
+        for packet in fragments_of(skb.packet, mtu, sizes=sizes, ident=self._idents.u32()):
+            sent = Sent(route.device, Skb(packet))
+            self.outcome.sent.append(sent)
+            if skb.trace is not None:
+                skb.trace.append(Left(route.device, sent))
 
     def _settle(self) -> None:
         """Carry what went out by ``lo`` in again, and let end what ends once a packet has passed."""

@@ -141,7 +141,7 @@ class Tracking:
         if whole is None:
             return STOLEN
         skb.become(whole.packet)
-        skb.largest_fragment = whole.largest_fragment
+        skb.largest_fragment, skb.fragment_sizes = whole.largest_fragment, whole.sizes
         return ACCEPT
 
     def _track(self, skb: Skb, state: HookState) -> Verdict:
