@@ -12,10 +12,11 @@ import attrs
 from svcsim.addr import Family
 from svcsim.clock import MILLISECOND, SECOND, Clock
 from svcsim.hooks import Skb
+from svcsim.packet import Packet
 from svcsim.route import Route, RouteKind, Routing
 from svcsim.sysctl import Sysctl, Sysctls
 
-__all__ = ["DEVICE_PARAMETERS", "HOST_PARAMETERS", "Ingress", "Peers"]
+__all__ = ["DEVICE_PARAMETERS", "HOST_PARAMETERS", "Ingress", "Peers", "is_impossible"]
 
 #: What belongs to the host as a whole. A node forwards from the start, as its users expect; a bare kernel does not.
 HOST_PARAMETERS = [
@@ -54,7 +55,7 @@ _NOT_MODELLED = {"arp_ignore", "arp_announce", "accept_ra", "accept_dad", "accep
 _REDIRECT_LOAD, _REDIRECTS = 20 * MILLISECOND, 9
 #: More decisions than this are forgotten at once rather than kept.
 _CACHE_SIZE = 1 << 16
-_ODD = frozenset({0, 127})
+_LIMITED_BROADCAST = 0xFFFFFFFF
 _ALL_HOSTS = {Family.IPV4: 0xE0000001, Family.IPV6: 0xFF02 << 112 | 1}
 
 
@@ -125,6 +126,15 @@ class Peers:
             return False
         self._keep(address, saved, sent + 1)
         return True
+
+
+def is_impossible(packet: Packet) -> bool:
+    """
+    Whether an IPv6 packet from a link is refused before anything else: loopback addresses, a multicast source, a
+    destination of reserved or of no more than this device's scope.
+    """
+    src, dst = packet.src, packet.dst
+    return src == 1 or dst == 1 or src >> 120 == 0xFF or (dst >> 120 == 0xFF and dst >> 112 & 0xF <= 1)
 
 
 class Ingress:
@@ -198,50 +208,57 @@ class Ingress:
             return self._route_ipv6(skb)
         src, dst, indev = skb.src, skb.dst, skb.indev
         device = self._inputs.get(indev) or self.input_of(indev)
-        if src >> 28 >= 0xE or dst >> 28 >= 0xE or src >> 24 in _ODD or dst >> 24 in _ODD:
-            return self._route_odd(skb, device)
-        route = self.routing.lookup(dst, src, skb.mark, indev)
-        if route.kind is RouteKind.UNICAST or route.kind is RouteKind.LOCAL:
-            return route if self._accepts(skb, route, device) else None
-        return self._settle(skb, route, device)
-
-    def _route_odd(self, skb: Skb, device: _Input) -> Route | None:
-        """Decide on addresses that few packets carry: multicast, broadcast, loopback, zero."""
-        src, dst = skb.src, skb.dst
-        if src >> 28 == 0xE or src == 0xFFFFFFFF or (src >> 24 == 0 and dst != 0xFFFFFFFF):
+        if src >> 28 == 0xE or src == _LIMITED_BROADCAST:
             return None
-        if (src >> 24 == 127 or dst >> 24 == 127) and not device.route_localnet:
+        if dst == _LIMITED_BROADCAST or not (src or dst):
+            return Route(RouteKind.BROADCAST, indev) if src == 0 or self._accepts(skb, device) else None
+        inside = src >> 24 == 127 or dst >> 24 == 127
+        if inside and not device.route_localnet:
             return None
-        if dst >> 24 == 0:
-            return None
-        if dst == 0xFFFFFFFF:
-            return Route(RouteKind.BROADCAST, skb.indev)
         if dst >> 28 == 0xE:
-            return Route(RouteKind.MULTICAST, skb.indev) if dst == _ALL_HOSTS[self.family] else None
-        return self._settle(skb, self.routing.lookup(dst, src, skb.mark, skb.indev), device)
-
-    def _settle(self, skb: Skb, route: Route, device: _Input) -> Route | None:
-        if route.kind is RouteKind.BLACKHOLE:
+            joined = dst == _ALL_HOSTS[self.family] and (src == 0 or self._accepts(skb, device))
+            return Route(RouteKind.MULTICAST, indev) if joined else None
+        if src == 0 or dst == 0:
             return None
-        if route.kind in (RouteKind.UNICAST, RouteKind.LOCAL, RouteKind.BROADCAST):
-            return route if self._accepts(skb, route, device) else None
-        return route
+        route = self.routing.lookup(dst, src, skb.mark, indev)
+        kind = route.kind
+        if kind is RouteKind.UNICAST:
+            return route if self._accepts(skb, device, route.device) else None
+        if kind is RouteKind.LOCAL or kind is RouteKind.BROADCAST:
+            return route if self._accepts(skb, device) else None
+        return None if kind is RouteKind.BLACKHOLE else route
 
-    def _accepts(self, skb: Skb, route: Route, device: _Input) -> bool:
-        """Whether *skb*'s source may arrive where it did."""
-        lookup = self.routing.lookup
-        back = lookup(skb.src, skb.dst, skb.mark if device.by_mark else 0)
-        if back.kind is RouteKind.LOCAL:
-            return device.accept_local
-        if not device.rp_filter:
-            return back.kind is RouteKind.UNICAST or back.kind is RouteKind.NONE or route.device != skb.indev
-        if back.kind is not RouteKind.UNICAST:
-            return False
-        return back.device == skb.indev or device.rp_filter == 2
+    def _accepts(self, skb: Skb, device: _Input, outdev: str = "") -> bool:
+        """
+        Whether *skb*'s source may arrive where it did; *outdev* is the device that it is to leave by.
+
+        Without ``rp_filter`` none but this host's own addresses are refused. The way back is looked up if it is on,
+        where policy rules or local routes of somebody's own might say otherwise, and before a redirect.
+        """
+        routing, indev = self.routing, skb.indev
+        if not device.rp_filter and not (outdev == indev and device.send_redirects):
+            if device.accept_local:
+                return True
+            if not routing.has_custom_rules and not routing.has_custom_local:
+                return not routing.owns(skb.src)
+        back = routing.lookup(skb.src, skb.dst, skb.mark if device.by_mark else 0)
+        if back.kind is RouteKind.UNICAST:
+            there = back.device
+        elif back.kind is RouteKind.LOCAL:
+            if not device.accept_local:
+                return False
+            there = routing.holder(skb.src)
+        else:
+            return back.kind is not RouteKind.BROADCAST and not device.rp_filter
+        if there == indev:
+            return True
+        if routing.first_address(indev) == 0:
+            return not device.rp_filter
+        return device.rp_filter != 1
 
     def _route_ipv6(self, skb: Skb) -> Route | None:
         src, dst = skb.src, skb.dst
-        if src >> 120 == 0xFF or src == 1 or dst <= 1:
+        if dst <= 1:
             return None
         if dst >> 120 == 0xFF:
             return Route(RouteKind.MULTICAST, skb.indev) if dst == _ALL_HOSTS[self.family] else None
@@ -250,9 +267,13 @@ class Ingress:
 
     def redirects(self, skb: Skb, route: Route) -> bool:
         """Whether the sender should be told of a shorter way: the packet leaves where it came from."""
-        if self.family is Family.IPV6 or not self.input_of(skb.indev).send_redirects:
+        device = self.input_of(skb.indev)
+        if self.family is Family.IPV6 or not device.send_redirects:
             return False
-        back = self.routing.lookup(skb.src, skb.dst)
-        if back.kind is not RouteKind.UNICAST or back.gateway or back.device != skb.indev:
+        mark = skb.mark if device.by_mark else 0
+        back = self.routing.lookup(skb.src, skb.dst, mark)
+        if back.kind is RouteKind.UNICAST and back.device != skb.indev:
+            back = self.routing.lookup(skb.src, skb.dst, mark, outdev=skb.indev)
+        if back.kind is not RouteKind.UNICAST or back.gateway:
             return False
         return self.peers.may_redirect(skb.src)

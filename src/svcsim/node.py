@@ -7,8 +7,9 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Iterable
+from copy import copy
 
-from svcsim.addr import Family, Prefix, parse_address
+from svcsim.addr import Family, Prefix, format_address, parse_address
 from svcsim.clock import SECOND, Clock
 from svcsim.conntrack import Conntrack
 from svcsim.defrag import Defragmenter
@@ -17,7 +18,7 @@ from svcsim.errors import ConfigError, MissingError
 from svcsim.fragment import fragments_of
 from svcsim.hooks import CtInfo, Hook, Hooks, HookState, Owner, Skb, Verdict
 from svcsim.icmp import error_about, reset_of
-from svcsim.ingress import HOST_PARAMETERS, Ingress
+from svcsim.ingress import HOST_PARAMETERS, Ingress, is_impossible
 from svcsim.lb.director import Director
 from svcsim.outcome import Outcome, Sent
 from svcsim.packet import Icmp, Packet, Tcp
@@ -37,7 +38,7 @@ __all__ = ["Node"]
 # Looked at for every packet: as names of this module they cost a third of what they cost as members of their classes.
 _ACCEPT = Verdict.ACCEPT
 _PRE_ROUTING, _LOCAL_IN, _FORWARD, _LOCAL_OUT, _POST_ROUTING = Hook
-_UNICAST, _LOCAL = RouteKind.UNICAST, RouteKind.LOCAL
+_UNICAST, _LOCAL, _BROADCAST = RouteKind.UNICAST, RouteKind.LOCAL, RouteKind.BROADCAST
 
 #: The kernel whose behaviour is meant unless a node is told otherwise.
 _NEWEST_KERNEL = "6.18"
@@ -126,6 +127,8 @@ class Node:
         entries = [self._route_entry(text, name) for text in routes]
         device = self.devices.add(name, kind, mtu=mtu)
         self._declare_device(name)
+        for routing in self.routes.values():
+            routing.add_device(device)
         try:
             for address in held:
                 self.routes[address.family].add_address(device, address)
@@ -138,13 +141,10 @@ class Node:
 
     def remove_interface(self, name: str) -> None:
         """Take a device away with its addresses and routes; connections masqueraded on it go too."""
-        device = self.devices[name]
+        device = self.devices.remove(name)
         for family in Family:
             self.tracking[family].device_gone(name)
             self.routes[family].remove_device(device)
-        self.devices.remove(name)
-        for routing in self.routes.values():
-            routing.changed()
 
     def remove_address(self, name: str, address: str) -> None:
         """Take an address off a device; connections masqueraded to it go too."""
@@ -159,14 +159,29 @@ class Node:
         return self.stack.listen(protocol, port, address)
 
     def set_link(self, name: str, *, up: bool) -> None:
-        """Take a device up or down; connections masqueraded on it do not survive its going down."""
+        """
+        Take a device up or down.
+
+        With a device that goes down go its IPv6 addresses, the routes that somebody added by it, and the connections
+        masqueraded on it. Its IPv4 addresses stay this host's, and what they connect comes back with the device.
+        """
         device = self.devices[name]
         device.up = up
         if not up:
             for tracking in self.tracking.values():
                 tracking.device_gone(name)
+            self.forget_ipv6_addresses(name)
         for routing in self.routes.values():
+            if not up:
+                routing.forget_added_routes(device)
             routing.changed()
+
+    def forget_ipv6_addresses(self, name: str) -> None:
+        """Take all IPv6 addresses off a device, as happens when it goes down or its MTU is too small for them."""
+        device = self.devices[name]
+        if device.kind != "loopback":
+            for held in list(device.of_family(Family.IPV6)):
+                self.remove_address(name, f"{format_address(held.family, held.address)}/{held.length}")
 
     def run(self, command: str) -> Completed:
         """
@@ -222,6 +237,8 @@ class Node:
             outcome.verdict = self._drop(skb, f"{iface} is down")
         elif packet.header_checksum is not None:
             outcome.verdict = self._drop(skb, "bad header checksum")
+        elif packet.family == 6 and iface != "lo" and is_impossible(packet):
+            outcome.verdict = self._drop(skb, "an address that cannot come by a link")
         else:
             outcome.verdict = self._arrive(skb)
         if self._backlog or self.clock.next_due <= self.clock.now:
@@ -265,7 +282,7 @@ class Node:
         kind = route.kind
         if kind is _UNICAST:
             return self._forward(skb, route)
-        if kind is _LOCAL or kind is RouteKind.BROADCAST or kind is RouteKind.MULTICAST:
+        if kind is _LOCAL or kind is _BROADCAST or kind is RouteKind.MULTICAST:
             whole = not (skb.original.more_fragments or skb.original.fragment_offset)
             if not whole and skb.family is Family.IPV4 and not self._completes(skb):
                 return Verdict.STOLEN
@@ -316,7 +333,19 @@ class Node:
         if skb.trace is not None:
             skb.trace.append(Routed(route))
         verdict = self.hooks[skb.family].run(_LOCAL_OUT, skb, "", route.device)
-        return self._post(skb) if verdict is _ACCEPT else verdict
+        if verdict is not _ACCEPT:
+            return verdict
+        if route.kind is _BROADCAST:
+            self._loop_back(skb)
+        return self._post(skb)
+
+    def _loop_back(self, skb: Skb) -> None:
+        """What is for everybody is for this host too: a copy comes back in by the device that *skb* leaves by."""
+        twin, route = copy(skb), skb.route
+        assert route is not None
+        if self.hooks[skb.family].run(_POST_ROUTING, twin, "", route.device) is _ACCEPT:
+            twin.indev = route.device
+            self._backlog.append(twin)
 
     def _post(self, skb: Skb) -> Verdict:
         """POST_ROUTING, and out by the device: to the link, around by ``lo``, or nowhere (``dummy``)."""
@@ -407,7 +436,7 @@ class Node:
         if self._speaking_icmp:
             return  # a host that is sending one ICMP message cannot send another about it
         routing = self.routes[skb.family]
-        mine = routing.is_local(skb.dst)
+        mine = routing.owns(skb.dst) if skb.family is Family.IPV6 else routing.is_local(skb.dst)
         back = routing.lookup(skb.src, skb.dst if mine else 0)
         packet = error_about(skb, type, code, rest, skb.dst if mine else back.source)
         if packet is not None:
@@ -435,6 +464,8 @@ class Node:
         if packet.family is Family.IPV6 and labelled:  # by a hash that nobody else can predict
             label = self._labels.at(hash((packet.src, packet.dst, packet.proto, packet.sport, packet.dport)))
             packet = packet.rewritten(flow_label=label & 0xFFFFF)
+        if packet.family is Family.IPV4:
+            packet = packet.rewritten(ttl=self.sysctls["net.ipv4.ip_default_ttl"])
         skb = Skb(packet, trace=self.outcome.trace)
         skb.mark = mark
         if skb.trace is not None:
@@ -444,7 +475,8 @@ class Node:
             skb.ctinfo = CtInfo.RELATED if about.ctinfo.is_reply else CtInfo.RELATED_REPLY
         skb.owner = _KERNEL if labelled else None
         route = self.routes[packet.family].lookup(packet.dst, packet.src, mark, outdev=outdev)
-        if route.kind in _ERRNO or not self._may_have_source(packet.family, packet.src, route):
+        hopeless = route.kind in _ERRNO and route.kind is not _BROADCAST
+        if hopeless or not self._may_have_source(packet.family, packet.src, route):
             self._drop(skb, f"{route}: no way back")
             return
         speaking, self._speaking_icmp = self._speaking_icmp, self._speaking_icmp or isinstance(packet.header, Icmp)

@@ -8,6 +8,7 @@ over any route; a table without an answer passes the question to the next rule. 
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import attrs
@@ -168,8 +169,10 @@ class Routing:
             self.rules.append(RouteRule(32767, DEFAULT))
         self.on_change: list[Callable[[], None]] = []  # told of every change, so that others can keep answers too
         self._cache: dict[int | tuple[int, int, int, str, str], Route] = {}
+        self.has_custom_local = False  # somebody added a local route of their own, once
         self._plain = True  # no rule looks at anything but the destination
         self._connected: dict[tuple[str, DeviceAddress], list[tuple[int, RouteEntry]]] = {}
+        self._owned: Counter[int] = Counter()
         self._held: dict[tuple[str, Prefix], set[int]] = {}  # the addresses in each subnet of a device
         for address in devices["lo"].of_family(family):
             self._connect(devices["lo"], address)
@@ -223,6 +226,7 @@ class Routing:
             raise MissingError(f'Cannot find device "{entry.device}"')
         if entry.metric == 0 and self.family is Family.IPV6 and table != LOCAL:
             entry = attrs.evolve(entry, metric=_IPV6_METRIC)
+        self.has_custom_local = self.has_custom_local or entry.kind is RouteKind.LOCAL
         routes = self.tables.setdefault(table, _Table())
         for same in routes.by_mask.get(entry.prefix.mask, {}).get(entry.prefix.value, ()):
             if same.metric == entry.metric and table != LOCAL:
@@ -292,18 +296,37 @@ class Routing:
             if held.address == address and length in (None, held.length):
                 device.addresses.remove(held)
                 self._disconnect(device, held)
+                if self.family is Family.IPV4 and not any(device.of_family(self.family)):
+                    self._forget_routes_by(device)  # a device without addresses speaks IPv4 no more
                 self.changed()
                 return held
         raise MissingError("RTNETLINK answers: Cannot assign requested address", exit_code=2)
+
+    def add_device(self, device: Device) -> None:
+        """Know a new device: in IPv6 each is a way to every multicast group, the first one is taken."""
+        if self.family is Family.IPV6 and device.kind != "loopback":
+            groups = Prefix(self.family, 0xFF << 120, 0xFF << 120)
+            self.tables[LOCAL].add(RouteEntry(groups, RouteKind.MULTICAST, device.name, 0, 0, 256, "global", "kernel"))
+            self.changed()
 
     def remove_device(self, device: Device) -> None:
         """Forget every route by a device that has gone."""
         for held in list(device.of_family(self.family)):
             self._disconnect(device, held)
+        self._forget_routes_by(device)
+        self.changed()
+
+    def forget_added_routes(self, device: Device) -> None:
+        """Forget the routes by a device that somebody added; what its addresses brought stays."""
+        for table in self.tables.values():
+            for entry in [e for e in table if e.device == device.name and e.protocol != "kernel"]:
+                if entry.kind is not RouteKind.LOCAL:
+                    table.remove(entry)
+
+    def _forget_routes_by(self, device: Device) -> None:
         for table in self.tables.values():
             for entry in [e for e in table if e.device == device.name]:
                 table.remove(entry)
-        self.changed()
 
     def _connect(self, device: Device, address: DeviceAddress) -> None:
         brought: list[tuple[int, RouteEntry]] = []
@@ -324,9 +347,13 @@ class Routing:
             self.tables[table].add(entry)
         self._connected[device.name, address] = brought
         self._held.setdefault((device.name, address.subnet), set()).add(address.address)
+        self._owned[address.address] += 1
 
     def _disconnect(self, device: Device, address: DeviceAddress) -> None:
         self._held[device.name, address.subnet].discard(address.address)
+        self._owned[address.address] -= 1
+        if not self._owned[address.address]:
+            del self._owned[address.address]
         for table, entry in self._connected.pop((device.name, address), ()):
             if entry in self.tables[table]:
                 self.tables[table].remove(entry)
@@ -348,6 +375,10 @@ class Routing:
     def is_local(self, address: int, device: str = "") -> bool:
         """Whether *address* belongs to this host (to *device*, if one is named)."""
         return self.address_type(address, device) is RouteKind.LOCAL
+
+    def owns(self, address: int) -> bool:
+        """Whether *address* is on one of this host's devices; of 127/8 only that of ``lo`` itself is."""
+        return address in self._owned
 
     def holder(self, address: int) -> str:
         """The device that has *address*, empty if none has."""

@@ -9,17 +9,15 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from svcsim.addr import Family, format_address
 from svcsim.device import Device
 from svcsim.errors import ConfigError, MissingError, UnsupportedError
-from svcsim.route import RouteKind
 from svcsim.tools.command import Completed
 from svcsim.tools.ip_words import Words, number_of
 
 if TYPE_CHECKING:
     from svcsim.node import Node
 
-__all__ = ["brief_line", "device_lines", "find_device", "link", "shown_devices", "take_down"]
+__all__ = ["brief_line", "device_lines", "find_device", "link", "shown_devices"]
 
 _OTHER_KINDS = frozenset(
     "amt bareudp bond bond_slave bridge bridge_slave dsa erspan geneve gre gretap gtp ifb ip6erspan ip6gre "
@@ -92,37 +90,14 @@ def _set(node: Node, words: Words) -> Completed:
             raise ConfigError("Error: mtu greater than device maximum.", exit_code=2)
         device.mtu = mtu
         if mtu < _IPV6_MINIMUM:
-            _forget_ipv6(node, device)
+            node.forget_ipv6_addresses(device.name)
         for routing in node.routes.values():
             routing.changed()
     if "down" in given:
-        take_down(node, device)
+        node.set_link(device.name, up=False)
     elif "up" in given:
         node.set_link(device.name, up=True)
     return Completed()
-
-
-def take_down(node: Node, device: Device) -> None:
-    """
-    Take a device down as the kernel does.
-
-    Its IPv6 addresses and the routes that somebody added by it are gone; its IPv4 addresses stay this host's, and what
-    they connect comes back with the device.
-    """
-    node.set_link(device.name, up=False)
-    _forget_ipv6(node, device)
-    for routing in node.routes.values():
-        for table in routing.tables.values():
-            for entry in [e for e in table if e.device == device.name and e.protocol != "kernel"]:
-                if entry.kind is not RouteKind.LOCAL:
-                    table.remove(entry)
-        routing.changed()
-
-
-def _forget_ipv6(node: Node, device: Device) -> None:
-    if device.kind != "loopback":
-        for held in list(device.of_family(Family.IPV6)):
-            node.remove_address(device.name, f"{format_address(held.family, held.address)}/{held.length}")
 
 
 def find_device(node: Node, given: dict[str, str], *, exit_code: int = 1) -> Device:
