@@ -8,6 +8,7 @@ in, the answering packet out, or None where no answer may be given.
 from __future__ import annotations
 
 from svcsim.addr import Family
+from svcsim.checksum import internet
 from svcsim.hooks import Skb
 from svcsim.packet import Icmp, IcmpType, Icmpv6Type, Packet, Proto, Tcp, TcpFlags
 from svcsim.wire import encode
@@ -33,6 +34,10 @@ def error_about(skb: Skb, type: int, code: int, rest: int, source: int) -> Packe
         return None
     quoted = skb.packet
     family = skb.family
+    if skb.proto == Proto.TCP and family is Family.IPV4 and skb.owner is None and skb.indev in ("", "lo"):
+        # A reset of REJECT's, met by another REJECT: its checksum is that of the pseudo-header until it leaves.
+        pseudo = skb.src + skb.dst + skb.proto + skb.length - 20 - len(quoted.options)
+        quoted = quoted.rewritten(checksum=internet(b"", pseudo) ^ 0xFFFF)
     header = 20 if family is Family.IPV4 else 40
     quote = encode(quoted)[: _LONGEST[family] - header - 8]
     return Packet(

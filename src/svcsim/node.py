@@ -473,7 +473,9 @@ class Node:
         if about is not None and about.ct is not None:
             skb.ct = about.ct
             skb.ctinfo = CtInfo.RELATED if about.ctinfo.is_reply else CtInfo.RELATED_REPLY
-        skb.owner = _KERNEL if labelled else None
+        # Resets of IPv6 have no socket either, although they are labelled.
+        of_socket = labelled and not (packet.family is Family.IPV6 and isinstance(packet.header, Tcp))
+        skb.owner = _KERNEL if of_socket else None
         route = self.routes[packet.family].lookup(packet.dst, packet.src, mark, outdev=outdev)
         hopeless = route.kind in _ERRNO and route.kind is not _BROADCAST
         if hopeless or not self._may_have_source(packet.family, packet.src, route):
