@@ -128,9 +128,7 @@ class Bench:
                 destination.active += 1
             else:
                 destination.inactive += 1
-            total = destination.active + destination.inactive
-            if destination.upper_threshold and total >= destination.upper_threshold:
-                destination.overloaded = True
+            destination.judge_load()
         return destination
 
     def disconnect(self, destination: Destination, *, active: bool = True) -> None:
@@ -139,13 +137,7 @@ class Bench:
             destination.active -= 1
         else:
             destination.inactive -= 1
-        total, upper, lower = (
-            destination.active + destination.inactive,
-            destination.upper_threshold,
-            destination.lower_threshold,
-        )
-        if total < lower if lower else not upper or 4 * total < 3 * upper:
-            destination.overloaded = False
+        destination.judge_load()
 
     def shares(self) -> list[int]:
         """How many connections each destination that is there was given, in the order of adding."""

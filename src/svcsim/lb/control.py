@@ -274,9 +274,8 @@ class Control(abc.ABC):
             destination.last_weight = weight
         destination.weight = weight
         destination.method = method
-        if upper == 0 or upper > destination.upper_threshold:
-            destination.overloaded = False
         destination.upper_threshold, destination.lower_threshold = upper, lower
+        destination.judge_load()
 
     # -- the trash ----------------------------------------------------------------------------------------------------
 
@@ -313,15 +312,15 @@ class Control(abc.ABC):
         return any(service.scheduler.holds(destination) for service in self.table)
 
     def _flush_nodest(self) -> None:
-        """With expire_nodest_conn, the connections of destinations that are gone go too, at once."""
-        if self.sysctls["net.ipv4.vs.expire_nodest_conn"]:
-            self.clock.call_at(self.clock.now, self._expire_nodest)
-
-    def _expire_nodest(self) -> None:
+        """With expire_nodest_conn, the connections of destinations that are gone go too, before the next packet."""
+        if not self.sysctls["net.ipv4.vs.expire_nodest_conn"]:
+            return
         for conn in self.conns:
             if conn.dest is not None and not conn.dest.available and not conn.controlled:
                 conn.timeout = 0
                 self.conns.expire(conn)
+                if conn.control is not None and not conn.control.controlled:
+                    self.conns.expire(conn.control)
 
     # -- timeouts, counters -------------------------------------------------------------------------------------------
 

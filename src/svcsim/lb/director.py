@@ -500,8 +500,8 @@ class Director(Control):
             dest.persistent += 1
         else:
             dest.inactive += 1
-        if dest.upper_threshold and dest.active + dest.inactive >= dest.upper_threshold:
-            dest.overloaded = True
+        if dest.upper_threshold:
+            dest.judge_load()
 
     def _unbind(self, conn: VsConn) -> None:
         dest = conn.dest
@@ -514,12 +514,7 @@ class Director(Control):
             dest.inactive -= 1
         else:
             dest.active -= 1
-        total = dest.active + dest.inactive
-        if dest.lower_threshold:
-            if total < dest.lower_threshold:
-                dest.overloaded = False
-        elif not dest.upper_threshold or total * 4 < dest.upper_threshold * 3:
-            dest.overloaded = False
+        dest.judge_load()
 
     def _conn_done(self, conn: VsConn) -> None:
         """The end of a one-packet connection: it was never in the table."""

@@ -89,7 +89,8 @@ class Destination:
     A real server of one service.
 
     *active* and *inactive* count its connections, *persistent* its persistence templates. Once *upper_threshold* is
-    reached it is *overloaded* until the load has fallen below *lower_threshold* (or three quarters of the upper).
+    reached it is *overloaded* until the load has fallen below *lower_threshold* (or, where that is 0, three quarters
+    of the upper); `judge_load` says so whenever a connection comes or goes, and whenever somebody sets the thresholds.
 
     >>> print(Destination(Family.IPV4, 0x0AF40002, 8080, weight=3))
     10.244.0.2:8080
@@ -117,6 +118,14 @@ class Destination:
 
     def __attrs_post_init__(self) -> None:
         self.last_weight = self.weight
+
+    def judge_load(self) -> None:
+        """Be overloaded, or no more, as the thresholds say; between them nothing changes."""
+        upper, lower, load = self.upper_threshold, self.lower_threshold, self.active + self.inactive
+        if upper and load >= upper:
+            self.overloaded = True
+        elif not upper or (load < lower if lower else load * 4 < upper * 3):
+            self.overloaded = False
 
     def __str__(self) -> str:
         host = format_address(self.family, self.address)
