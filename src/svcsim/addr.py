@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import attrs
 
@@ -19,20 +19,20 @@ __all__ = ["Address", "Family", "Prefix", "format_address", "parse_address"]
 
 
 class Family(enum.IntEnum):
-    """The version of the Internet Protocol."""
+    """The version of the Internet Protocol; *bits* is the width of an address, *all_ones* the mask that keeps it all."""
 
-    IPV4 = 4
-    IPV6 = 6
+    bits: int
+    all_ones: int
 
-    @property
-    def bits(self) -> int:
-        """Width of an address."""
-        return 32 if self is Family.IPV4 else 128
+    def __new__(cls, value: int, bits: int) -> Self:
+        """The member of this number."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.bits, member.all_ones = bits, (1 << bits) - 1
+        return member
 
-    @property
-    def all_ones(self) -> int:
-        """The mask that keeps everything."""
-        return (1 << self.bits) - 1
+    IPV4 = 4, 32
+    IPV6 = 6, 128
 
 
 @lru_cache(maxsize=65536)
@@ -94,8 +94,7 @@ def parse_address(text: str) -> Address:
     raise ConfigError(f"not an IP address: {text!r}")
 
 
-@attrs.frozen(order=True)
-class Prefix:
+class Prefix(NamedTuple):
     """
     The addresses that agree with *value* in the bits of *mask* (a mask need not be contiguous, as in iptables).
 
@@ -138,7 +137,7 @@ class Prefix:
         ones = self.mask.bit_count()
         return ones if self.mask == self.mask_of(self.family, ones) else None
 
-    def __contains__(self, value: int) -> bool:
+    def __contains__(self, value: int) -> bool:  # type: ignore[override]
         return value & self.mask == self.value
 
     def __str__(self) -> str:

@@ -8,8 +8,7 @@ source, before it is confirmed; the mapping is nothing but the reply tuple, and 
 from __future__ import annotations
 
 import enum
-
-import attrs
+from typing import NamedTuple
 
 from svcsim.conntrack import Conn, Conntrack, Status, invert
 from svcsim.conntrack_tcp import TcpPhase, TcpState
@@ -37,8 +36,7 @@ class Manip(enum.Enum):
     DST = "destination"
 
 
-@attrs.frozen
-class NatRange:
+class NatRange(NamedTuple):
     """
     What a rule lets NAT choose from; None leaves an address or a port as it is.
 
@@ -67,7 +65,7 @@ class NatRange:
 
     def at(self, address: int) -> NatRange:
         """This range with *address* alone: MASQUERADE and REDIRECT learn theirs from the packet."""
-        return attrs.evolve(self, min_addr=address, max_addr=address, netmap=False)
+        return self._replace(min_addr=address, max_addr=address, netmap=False)
 
     @property
     def any_port(self) -> bool:

@@ -12,7 +12,7 @@ from rulesets import fresh, rulesets, text_of
 from svcsim.addr import Family
 from svcsim.errors import RulesetError, UnsupportedError
 from svcsim.node import Node
-from svcsim.tables.forms import Forms
+from svcsim.tables.forms import Forms, Stretch
 from svcsim.tables.save import RestoreError, restore
 
 
@@ -168,7 +168,7 @@ COMMIT
 def without_forms(rules, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore word by word."""
     with monkeypatch.context() as patched:
-        patched.setattr(Forms, "find", lambda self, text, at: None)
+        patched.setattr(Forms, "stretch", lambda self, text, at, most: Stretch(at))
         restore(rules, text)
 
 

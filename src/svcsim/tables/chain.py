@@ -56,30 +56,29 @@ class Link:
         *("aim", "bytes", "ended", "key", "kind", "limited", "next", "number", "offset", "packets", "rule", "tests"),
     )
 
-    def __init__(self, rule: Any, kind: int, aim: Any, packets: int = 0, bytes: int = 0) -> None:
+    def __init__(
+        self, rule: Any, kind: int, aim: Any, key: Any = ANYTHING, tests: Any = None, limited: Rule | None = None
+    ) -> None:
         self.rule = rule
         self.kind = kind
         self.aim = aim
-        self.packets = packets
-        self.bytes = bytes
-        self.ended = 0
-        self.limited = False  # whether it matters from which hooks it can be reached
-        self.key: Any = ANYTHING
-        self.tests: Any = None  # a tuple of tests once it is loaded
+        self.key = key
+        self.tests = tests  # a tuple of tests once it is loaded
+        self.limited = limited  # if it matters from which hooks it is reached: a rule to ask, which others may share
         self.next: Any = None
-        self.offset = self.number = 0
+        self.packets = self.bytes = self.ended = self.offset = self.number = 0
 
     @classmethod
-    def of(cls, rule: Rule, chain: Any = None, counters: tuple[int, int] = (0, 0)) -> Link:
+    def of(cls, rule: Rule, chain: Any = None) -> Link:
         """The link of *rule*, not loaded yet; *chain* is what it jumps to."""
         target = rule.target
         if target is None:
-            return cls(rule, CONTINUE, None, *counters)
+            return cls(rule, CONTINUE, None)
         if isinstance(target, Jump):
-            return cls(rule, GOTO if target.goto else JUMP, chain, *counters)
+            return cls(rule, GOTO if target.goto else JUMP, chain)
         if target.verdict is not None:
-            return cls(rule, VERDICT, target.verdict, *counters)
-        return cls(rule, RETURN if target.returns else RUN, None, *counters)
+            return cls(rule, VERDICT, target.verdict)
+        return cls(rule, RETURN if target.returns else RUN, None)
 
     def load(self, loader: Loader) -> None:
         """Make what the walk needs of the rule; its own state begins anew."""
@@ -255,11 +254,10 @@ class Chain:
         moved: list[tuple[Link, Link]] = []
         before: Link | None = None
         for old in self:
-            link = Link(old.rule, old.kind, old.aim, old.packets, old.bytes)
             # The number itself is made anew as well: a comparison looks at it, too.
-            link.key = old.key if old.key is ANYTHING else int(str(old.key))
-            link.tests, link.limited = old.tests, old.limited
-            link.ended, link.offset = old.ended, old.offset
+            key = old.key if old.key is ANYTHING else int(str(old.key))
+            link = Link(old.rule, old.kind, old.aim, key, old.tests, old.limited)
+            link.packets, link.bytes, link.ended, link.offset = old.packets, old.bytes, old.ended, old.offset
             if before is None:
                 self.first = link
             else:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Checker"]
 
+#: So many chains are kept as a tuple, which is smaller; among more of them a dictionary finds quicker.
+_FEW = 8
 _LOOP = "Too many levels of symbolic links."
 #: The hooks that a number stands for, bit by bit.
 _HOOKS = [frozenset(hook for hook in Hook if bits & 1 << hook) for bits in range(1 << len(Hook))]
 
 
-#: What matters of a chain: the chains that its reachable rules lead to, and those of them that care for hooks.
+#: What matters of a chain: the chains that its reachable rules lead to, and rules that stand for all that care for hooks.
 Outline = tuple[Collection[Chain], Collection[Rule]]
 
 
@@ -38,21 +40,19 @@ def _extensions(rule: Rule) -> Iterable[Extension]:
 
 
 def _outline(chain: Chain) -> Outline:
-    leads_to: dict[Chain, None] | None = None
-    limited: list[Rule] | None = None
+    leads_to: dict[Chain, None] = {}
+    limited: dict[int, Rule] = {}
     link, end = chain.first, chain.end
     while link is not end:
         kind = link.kind
         if kind == JUMP or kind == GOTO:
-            if leads_to is None:
-                leads_to = {}
             leads_to[link.aim] = None
         elif (kind == VERDICT or kind == RETURN) and link.rule.unconditional:
             break
-        if link.limited:
-            limited = [link.rule] if limited is None else [*limited, link.rule]
+        if link.limited is not None:
+            limited[id(link.limited)] = link.limited
         link = link.next
-    return leads_to or (), limited or ()
+    return leads_to if len(leads_to) > _FEW else tuple(leads_to), tuple(limited.values())
 
 
 class Checker:
@@ -69,7 +69,7 @@ class Checker:
         self.stateful: list[Link] = []
         self.tracking: list[Link] = []
         self._known = False
-        self._fine: set[tuple[type[Extension], int, bool, int]] = set()  # class, protocol, inverted, hooks
+        self._fine: set[tuple[type[Extension], int, bool]] = set()  # class, protocol, inverted
 
     def begin(self, tracking: list[Link]) -> None:
         """Note what new rules need from here; those in *tracking* are known to need that already."""
@@ -86,13 +86,13 @@ class Checker:
             if extension.carefree:
                 continue
             if extension.limited:
-                link.limited = True
+                link.limited = rule
             if extension.stateful:
                 self.stateful.append(link)
             if extension.tracks:
                 self.tracking.append(link)
             header = rule.header
-            key = (extension.__class__, header.proto, header.not_proto, 0)
+            key = (extension.__class__, header.proto, header.not_proto)
             if key not in self._fine:
                 place = Place(self._table.family, self._table.name, frozenset(), header.proto, header.not_proto)
                 extension.check(place)
@@ -118,10 +118,11 @@ class Checker:
         if not chain.reached:
             return
         leads_to: Collection[Chain] = chain.outline[0]
-        self._check_hooks(chain)
+        for rule in chain.outline[1]:
+            self._check_hooks(rule, chain.reached)
         for target in leads_to:
             if old is None or target not in old[0]:
-                _order([target], {chain})
+                _refuse_loops([target], {chain})
                 self._spread(target, chain.reached)
 
     def _spread(self, chain: Chain, hooks: int) -> None:
@@ -131,45 +132,60 @@ class Checker:
             chain = todo.pop()
             if hooks & ~chain.reached:
                 chain.reached |= hooks
-                self._check_hooks(chain)
+                for rule in chain.outline[1]:
+                    self._check_hooks(rule, chain.reached)
                 todo += chain.outline[0]
 
     def _check_all(self) -> None:
-        for chain in self._table.chains.values():
+        chains = self._table.chains.values()
+        for chain in chains:
             chain.reached = 0
             chain.outline = _outline(chain)
         bases = [(hook, base) for hook, base in enumerate(self._table.bases) if base is not None]
-        order = _order([base for _, base in bases], set())
         for hook, base in bases:
-            base.reached |= 1 << hook
-        for chain in reversed(order):
+            base.reached = 1 << hook
+        _spread_all([base for _, base in bases])
+        seen: set[tuple[int, int]] = set()
+        for chain in chains:
             hooks = chain.reached
-            leads_to, limited = chain.outline
-            for target in leads_to:
-                target.reached |= hooks
-            if limited:
-                self._check_hooks(chain)
+            for rule in chain.outline[1]:
+                if (id(rule), hooks) not in seen:
+                    seen.add((id(rule), hooks))
+                    self._check_hooks(rule, hooks)
 
-    def _check_hooks(self, chain: Chain) -> None:
-        """Refuse rules of a chain that may not be reached from the hooks from which it is."""
-        limited: Iterable[Rule] = chain.outline[1]
-        hooks = _HOOKS[chain.reached]
-        for rule in limited:
-            header = rule.header
-            for extension in _extensions(rule):
-                if extension.carefree:
-                    continue
-                key = (extension.__class__, header.proto, header.not_proto, chain.reached)
-                if key in self._fine:
-                    continue
+    def _check_hooks(self, rule: Rule, reached: int) -> None:
+        """Refuse *rule* if it may not be reached from these hooks."""
+        hooks, header = _HOOKS[reached], rule.header
+        for extension in _extensions(rule):
+            if not extension.carefree:
                 extension.check(Place(self._table.family, self._table.name, hooks, header.proto, header.not_proto))
-                if extension.__class__.check is Extension.check:
-                    self._fine.add(key)
 
 
-def _order(starts: list[Chain], above: set[Chain]) -> list[Chain]:
-    """The chains that *starts* lead to, each behind those that it leads to; a way back to one on the way is a loop."""
-    order: list[Chain] = []
+def _spread_all(bases: list[Chain]) -> None:
+    """Let all chains be reached from where those are that lead to them, each after all of those; refuse loops."""
+    ways: dict[Chain, int] = {}  # how many chains lead to each
+    reachable = bases.copy()
+    for chain in reachable:
+        for target in chain.outline[0]:
+            if target in ways:
+                ways[target] += 1
+            else:
+                ways[target] = 1
+                reachable.append(target)
+    ready = bases.copy()
+    for chain in ready:
+        hooks = chain.reached
+        for target in chain.outline[0]:
+            target.reached |= hooks
+            ways[target] -= 1
+            if not ways[target]:
+                ready.append(target)
+    if len(ready) < len(reachable):
+        _refuse_loops(bases, set())
+
+
+def _refuse_loops(starts: list[Chain], above: set[Chain]) -> None:
+    """Refuse a way from *starts* back to a chain that is on the way, or to one *above*."""
     done: set[Chain] = set()
     way = set(above)
     for start in starts:
@@ -190,13 +206,10 @@ def _order(starts: list[Chain], above: set[Chain]) -> list[Chain]:
                     todo.append((target, iter(onward)))
                     break
                 done.add(target)
-                order.append(target)
             else:
                 todo.pop()
                 way.discard(chain)
                 done.add(chain)
-                order.append(chain)
-    return order
 
 
 def _leads_to(chain: Chain) -> Collection[Chain]:

@@ -18,15 +18,12 @@ from svcsim.tables.problems import Refusal
 from svcsim.tables.rule import Jump, Rule
 
 if TYPE_CHECKING:
-    from svcsim.tables.forms import Form, Values
+    from svcsim.tables.forms import Form, Stretch
     from svcsim.tables.table import Table
 
 __all__ = ["Edit"]
 
 Counters = tuple[int, int]
-
-#: Where the values of a form say the chain's name.
-_CHAIN = 2
 
 _NO_CHAIN = "No chain/target/match by that name."
 _NO_RULE = "Bad rule (does a matching rule exist in that chain?)."
@@ -112,37 +109,51 @@ class Edit:
             raise MissingError(_NO_CHAIN)
         link = self._link(rule, counters)
         if held not in self._fresh:
-            self._touch(held)
-            last = held.last
-            self._undo.append(lambda: _unappend(held, last))
+            self._open(held)
         held.append(link)
         self.changed = True
 
-    def add(self, form: Form, values: Values, counted: bool) -> bool:
-        """Hang a rule of *form* at the end of its chain; False if the line must be read word by word."""
-        chains = self.table.chains
-        held = chains.get(values[_CHAIN])
-        if held is None:
-            return False
-        link = form.link(values, chains)
-        if link is None:
-            return False
-        if counted and values[0] is not None:
-            link.packets, link.bytes = int(values[0]), int(values[1])
-        if held not in self._fresh:
-            self._touch(held)
-            last = held.last
-            self._undo.append(lambda: _unappend(held, last))
-        if form.jump:
-            link.aim.references += 1
-        held.append(link)
-        if not form.plain:
-            self._unchecked.append(link)
-        elif form.tracks or form not in self._forms:
-            self._forms[form] = link
-            if form.tracks:
-                self._tracking.append(link)
+    def add(self, stretch: Stretch, counted: bool) -> bool:
+        """Hang the rules of *stretch* at the ends of their chains; False, and nothing done, if that cannot be."""
+        made = {}
+        for form, lines in stretch.lines.items():
+            links = form.links(lines, self.table.chains)
+            if links is None:
+                return False
+            made[form] = links
+        for form, (_, links) in made.items():
+            self._take(form, links)
+            if counted:
+                for link, (packets, size, *_) in zip(links, stretch.lines[form], strict=True):
+                    if packets is not None:
+                        link.packets, link.bytes = int(packets), int(size)
+        queues = {form: zip(*links, strict=True) for form, links in made.items()}
+        fresh, opened = self._fresh, set()
+        for form in stretch.forms:
+            chain, link = next(queues[form])
+            if chain not in fresh and chain not in opened:
+                opened.add(chain)
+                self._open(chain)
+            chain.append(link)
+            if not form.plain:
+                self._unchecked.append(link)
         return True
+
+    def _take(self, form: Form, links: list[Link]) -> None:
+        """Note what rules of one form lead to, and which of them there is to check."""
+        if form.jumps:
+            for link in links:
+                link.aim.references += 1
+        if form.plain:
+            self._forms.setdefault(form, links[0])
+            if form.tracks:
+                self._tracking += links
+
+    def _open(self, chain: Chain) -> None:
+        """Be about to append to a chain that was there before."""
+        self._touch(chain)
+        last, length, loose = chain.last, chain.length, chain.loose
+        self._undo.append(lambda: _cut(chain, last, length, loose))
 
     def insert(self, chain: str, number: int, rule: Rule, counters: Counters = (0, 0)) -> None:
         """Hang *rule* in place *number*, counted from 1."""
@@ -188,15 +199,21 @@ class Edit:
 
     def create(self, name: str) -> None:
         """Make an empty chain."""
-        if name in self.table.chains or name in _RESERVED:
+        if name in _RESERVED or not self.declare([name]):
             raise ExistsError("Chain already exists.")
-        if not self._chains_saved:
-            self._save_chains()
-        self.table.chains[name] = chain = Chain(name)
-        self._fresh.add(chain)
+
+    def declare(self, names: list[str]) -> bool:
+        """Make empty chains, none of them called as a verdict is; False, and nothing done, if one is there already."""
+        if not self.table.chains.keys().isdisjoint(names) or len(set(names)) < len(names):
+            return False
+        self._save_chains()
+        made = list(map(Chain, names))
+        self.table.chains.update(zip(names, made, strict=True))
+        self._fresh.update(made)
         if not self._replaced:
-            self._touched[chain] = None
+            self._touched.update(dict.fromkeys(made))
         self.changed = True
+        return True
 
     def remove(self, name: str) -> None:
         """Take away a user's chain, which must be empty and not be led to."""
@@ -306,7 +323,8 @@ class Edit:
             if chain.builtin:
                 raise Refusal(f"{target.chain} is a built-in chain: nothing can jump there")
             chain.references += 1
-        link = Link.of(rule, chain, counters)
+        link = Link.of(rule, chain)
+        link.packets, link.bytes = counters
         self._unchecked.append(link)
         return link
 
@@ -332,14 +350,13 @@ class Edit:
             self._chains_saved = True
 
 
-def _unappend(chain: Chain, last: Link | None) -> None:
+def _cut(chain: Chain, last: Link | None, length: int, loose: int) -> None:
+    """Let a chain end again where it did."""
     if last is None:
         chain.first = chain.end
     else:
         last.next = chain.end
-    chain.last = last
-    chain.length -= 1
-    chain.loose -= 1
+    chain.last, chain.length, chain.loose = last, length, loose
 
 
 def _unremove(chain: Chain, number: int, link: Link) -> None:

@@ -3,41 +3,50 @@ Lines of one form, read at one stroke.
 
 Programs write rules in few forms: the same options in the same order, with other addresses, names and numbers. A form is
 learned from a line that was read word by word; a regular expression then takes the values out of every line like it.
-What is read so is what reading word by word would give, and a line that fits no form is read that way.
+A stretch of such lines is made into rules column by column: all networks, then all remarks, then all rules. What is
+read so is what reading word by word would give, and a line that fits no form is read that way.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import repeat
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import attrs
 
 from svcsim.errors import SvcsimError
-from svcsim.tables.chain import POLICY, RUN, Chain, Link
+from svcsim.tables.chain import ANYTHING, RUN, Chain, Link
 from svcsim.tables.extension import Extension, Test
 from svcsim.tables.match import Match
 from svcsim.tables.parser import Parser, Use
+from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Header, Jump, Rule, destination_test, source_test
 from svcsim.tables.target import Target
 
-__all__ = ["CHAIN", "Form", "Forms", "Plan", "Values"]
+__all__ = ["Form", "Forms", "Plan", "Stretch", "Values"]
 
 #: What a line says: packets and bytes, or None; the chain's name; the values.
 Values = tuple[str, ...]
-CHAIN, FIRST_VALUE = 2, 3
+_CHAIN, _FIRST_VALUE = 2, 3
 
 #: More forms than this are no forms any more: then nothing more is learned.
 _MOST_FORMS = 64
 #: So many different values of an extension are kept.
 _MOST_VALUES = 1 << 17
-_BARE, _QUOTED = r'([^\s"\\]+)', r'"([^"\\\n]*)"'
+#: Words of printable ASCII; whoever writes others has his line read word by word.
+_BARE, _QUOTED = r"([!#-\[\]-~]++)", r'"([^"\\\n]*+)"'
 _COUNTERS = r"(?:\[([0-9]{1,19}):([0-9]{1,19})\] ?)?"
-_NETWORK = r"([0-9a-fA-F.:]+(?:/[0-9]+)?)"
+_NETWORK = r"([0-9a-fA-F.:]++(?:/[0-9]++)?)"
 #: Of these chains the tool knows that a packet has not both devices; rules that name one are read word by word.
 _LIMITED = "(?!(?:PREROUTING|INPUT|OUTPUT|POSTROUTING) )"
+
+#: A rule of its parts, without a call in Python.
+_rule = partial(tuple.__new__, Rule)
+_test_of = attrgetter("matches")
 
 
 @attrs.define
@@ -59,26 +68,48 @@ class Plan:
 class _Slot:
     """An extension whose values differ from line to line; those that come again are kept."""
 
-    __slots__ = ("brief", "family", "known", "parser", "pick", "places", "use")
+    __slots__ = ("_brief", "_known", "_parser", "_pick", "_places", "_use", "plugin")
 
-    def __init__(self, parser: Parser, use: Use, places: list[int], groups: list[int]) -> None:
-        self.parser, self.family, self.use, self.places = parser, parser.family, use, places
-        #: Takes this extension's values out of all values of a line.
-        self.pick = itemgetter(*groups)
-        self.known: dict[Any, Any] = {}
-        self.brief = len(use.words) == 2 and use.words[0] == use.plugin.main
+    def __init__(self, parser: Parser, use: Use, places: list[int], groups: list[int], plugin: type[Extension]) -> None:
+        self.plugin: Any = plugin
+        self._parser, self._use, self._places = parser, use, places
+        self._pick = itemgetter(*groups)
+        self._known = parser.values_of(use, places)
+        self._brief = len(use.words) == 2 and use.words[0] == use.plugin.main
 
-    def make(self, values: Any) -> Any:
-        """The extension with these values."""
-        use = self.use
-        found: Any = use.plugin.brief(values, self.family, use.proto[0]) if self.brief else None
-        if found is None:
-            words = use.words.copy()
-            for place, value in zip(self.places, (values,) if len(self.places) == 1 else values, strict=True):
-                words[place] = value
-            found = self.parser.read(use.plugin, words, use.proto)
-        if use.plugin.cached and len(self.known) < _MOST_VALUES:
-            self.known[values] = found
+    def column(self, columns: list[Any]) -> list[Any]:
+        """The extensions of some lines, out of all that the lines say."""
+        values = self._pick(columns)
+        if len(self._places) > 1:
+            values = list(zip(*values, strict=True))
+        if not self.plugin.cached:
+            return self._make(values)
+        known = self._known
+        if len(known) > _MOST_VALUES:
+            known.clear()
+        fresh = [value for value in dict.fromkeys(values) if value not in known]
+        if fresh:
+            known.update(zip(fresh, self._make(fresh), strict=True))
+        return list(map(known.__getitem__, values))
+
+    def _make(self, values: Sequence[Any]) -> list[Any]:
+        """The extensions with these values."""
+        use, family, made = self._use, self._parser.family, []
+        if self._brief:
+            made = list(map(use.plugin.brief, values, repeat(family), repeat(use.proto[0])))
+        if not all(made) or not self._brief:
+            made = list(map(self._read, values))
+        return made
+
+    def _read(self, values: Any) -> Any:
+        """The extension with these values, word by word."""
+        use = self._use
+        words = use.words.copy()
+        for place, value in zip(self._places, (values,) if len(self._places) == 1 else values, strict=True):
+            words[place] = value
+        found = self._parser.read(use.plugin, words, use.proto)
+        if found.__class__ is not self.plugin:
+            raise UsageError(f"{use.plugin.name}: of another kind than that which the form was learned with")
         return found
 
 
@@ -92,29 +123,28 @@ class Form:
 
     def __init__(self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule) -> None:
         self._parser = parser
-        self._networks = parser.networks
         self._all_ones = parser.family.all_ones
         self._groups: dict[int, int] = {}
         self.fits = re.compile(self._pattern(line, words, plan, rule.header)).match
-        self.source = next((self._groups[place] for place, side in plan.networks.items() if side == "s"), 0)
-        self.destination = next((self._groups[place] for place, side in plan.networks.items() if side == "d"), 0)
-        self.header: Header = rule.header
-        self.jump = self._groups.get(plan.jump, 0)
-        self.goto = plan.goto
+        self._source = next((self._groups[place] for place, side in plan.networks.items() if side == "s"), 0)
+        self._destination = next((self._groups[place] for place, side in plan.networks.items() if side == "d"), 0)
+        self._header: Header = rule.header
+        self.jumps = plan.jump in self._groups
+        self._jump, self._goto = self._groups.get(plan.jump, 0), plan.goto
         extensions = [*rule.matches, *([rule.target] if isinstance(rule.target, Target) else [])]
         ordered = [use for use in uses if issubclass(use.plugin, Match)]
         ordered += [use for use in uses if not issubclass(use.plugin, Match)]
         made = [self._slot(use, plan, extension) for use, extension in zip(ordered, extensions, strict=True)]
-        self.target: Any = made.pop() if isinstance(rule.target, Target) else None
-        self.matches: list[Any] = made
-        self.varying = any(isinstance(match, _Slot) for match in made)
-        self.fixed: tuple[Match, ...] = () if self.varying else tuple(made)
-        self.tests: tuple[Test, ...] = self.header.tests
-        if not self.varying:
-            self.tests += tuple(match.matches for match in self.fixed if not match.always)
+        self._target: Any = made.pop() if isinstance(rule.target, Target) else None
+        self._matches: list[Any] = made
+        self._varying = any(isinstance(part, _Slot) for part in made)
+        self._always = [match.always for match in rule.matches]
+        #: Whether what is asked differs from line to line, addresses apart; else it is this.
+        self._asking = any(isinstance(part, _Slot) and not part.plugin.always for part in made)
+        self._tests = self._header.tests + tuple(match.matches for match in rule.matches if not match.always)
         link = Link.of(rule)
-        self.kind, self.verdict = link.kind, link.aim
-        self.limited = any(extension.limited for extension in extensions)
+        self._kind, self._verdict = link.kind, link.aim
+        self._limited = rule if any(extension.limited for extension in extensions) else None
         self.tracks = any(extension.tracks for extension in extensions)
         self.plain = all(map(_is_plain, extensions))
         #: The forms of the lines that came after one of this form the last two times that they differed.
@@ -131,7 +161,7 @@ class Form:
             else:
                 parts.append(re.escape(word))
                 continue
-            self._groups[place] = len(self._groups) + FIRST_VALUE
+            self._groups[place] = len(self._groups) + _FIRST_VALUE
         return " ".join(parts) + "\n"
 
     def _slot(self, use: Use, plan: Plan, extension: Extension) -> Any:
@@ -140,53 +170,71 @@ class Form:
         if not places:
             return extension
         groups = [self._groups[value] for value, (owner, _) in plan.values.items() if owner is use]
-        return _Slot(self._parser, use, places, groups)
+        return _Slot(self._parser, use, places, groups, extension.__class__)
 
-    def link(self, values: Values, chains: Mapping[str, Chain]) -> Link | None:
-        """The link of the rule with these values, loaded if the form is plain; None if it must be read word by word."""
-        aim, target = self.verdict, self.target
-        source = destination = None
-        matches, tests = self.fixed, self.tests
+    def links(self, lines: list[Values], chains: Mapping[str, Chain]) -> tuple[list[Chain], list[Link]] | None:
+        """
+        For lines with these values: the chain of each, and the link of its rule, loaded if the form is plain.
+
+        None if one of the lines must be read word by word.
+        """
+        columns = list(zip(*lines, strict=True))
+        held = list(map(chains.get, columns[_CHAIN]))
+        aims: list[Any] = list(map(chains.get, columns[self._jump])) if self.jumps else [self._verdict] * len(lines)
+        if None in held or (self.jumps and any(aim is None or aim.builtin for aim in set(aims))):
+            return None
         try:
-            if self.jump:
-                aim = chains.get(values[self.jump])
-                if aim is None or aim.end.kind == POLICY:
-                    return None
-                target = Jump(aim.name, True) if self.goto else aim.jump
-                if target is None:
-                    target = aim.jump = Jump(aim.name)
-            elif target.__class__ is _Slot:
-                own = target.pick(values)
-                target = target.known.get(own) or target.make(own)
-            if self.varying:
-                for part in self.matches:
-                    if part.__class__ is _Slot:
-                        own = part.pick(values)
-                        part = part.known.get(own) or part.make(own)
-                    matches += (part,)
-                    if not part.always:
-                        tests += (part.matches,)
-            if self.source:
-                text = values[self.source]
-                source = self._networks.get(text) or self._parser.network(text)
-                tests = (source_test(source, self.header.not_source), *tests)
-            if self.destination:
-                text = values[self.destination]
-                destination = self._networks.get(text) or self._parser.network(text)
+            sources, destinations = self._networks(columns, self._source), self._networks(columns, self._destination)
+            matches = [_column(part, columns) for part in self._matches]
+            targets = self._jumps_to(aims) if self.jumps else _column(self._target, columns)
         except SvcsimError:
             return None
-        link = Link(Rule(source, destination, self.header, matches, target), self.kind, aim)
-        if self.plain:
-            if destination is not None:
-                if destination.mask == self._all_ones and not self.header.not_destination:
-                    link.key = destination.value
-                else:
-                    tests = (destination_test(destination, self.header.not_destination), *tests)
-            link.tests = tests
-            if self.kind == RUN:
-                link.aim = target.apply
-            link.limited = self.limited
-        return link
+        together = zip(*matches) if self._varying else repeat(tuple(self._matches))
+        rules = map(_rule, zip(sources, destinations, repeat(self._header), together, targets))
+        if not self.plain:
+            return held, list(map(Link, rules, repeat(self._kind), aims))
+        if self._kind == RUN:
+            aims = [target.apply for target, _ in zip(targets, aims)]
+        keys, tests = self._asked(sources, destinations, matches)
+        return held, list(map(Link, rules, repeat(self._kind), aims, keys, tests, repeat(self._limited)))
+
+    def _jumps_to(self, aims: list[Chain]) -> list[Jump]:
+        """The targets that lead to these chains; all who jump to a chain share theirs."""
+        if self._goto:
+            return [Jump(aim.name, True) for aim in aims]
+        for aim in aims:
+            if aim.jump is None:
+                aim.jump = Jump(aim.name)
+        return [aim.jump for aim in aims]
+
+    def _networks(self, columns: list[Any], group: int) -> Iterable[Any]:
+        return self._parser.networks(columns[group]) if group else repeat(None)
+
+    def _asked(
+        self, sources: Iterable[Any], destinations: Iterable[Any], matches: list[Iterable[Any]]
+    ) -> tuple[Iterable[Any], Iterable[tuple[Test, ...]]]:
+        """The keys and the tests of links of a plain form, as `Link.load` would make them."""
+        header = self._header
+        tests: Iterable[tuple[Test, ...]] = repeat(self._tests)
+        if self._asking:
+            asked = [map(_test_of, column) for column, always in zip(matches, self._always) if not always]
+            tests = zip(*map(repeat, header.tests), *asked)
+        if self._source:
+            tests = [(source_test(source, header.not_source), *rest) for source, rest in zip(sources, tests)]
+        if not self._destination:
+            return repeat(ANYTHING), tests
+        ones = self._all_ones if not header.not_destination else None
+        keys = [network.value if network.mask == ones else ANYTHING for network in destinations]
+        tests = [
+            rest if key is not ANYTHING else (destination_test(network, header.not_destination), *rest)
+            for key, network, rest in zip(keys, destinations, tests)
+        ]
+        return keys, tests
+
+
+def _column(part: Any, columns: list[Any]) -> Iterable[Any]:
+    """A match or target for each of some lines."""
+    return part.column(columns) if isinstance(part, _Slot) else repeat(part)
 
 
 def _is_plain(extension: Extension) -> bool:
@@ -196,40 +244,57 @@ def _is_plain(extension: Extension) -> bool:
     return plugin.load is base.load and plugin.check is Extension.check and not plugin.stateful  # type: ignore[attr-defined]
 
 
+@attrs.define
+class Stretch:
+    """Lines up to a place in a text, each of a known form: the *forms* one by one, and what the *lines* of each say."""
+
+    end: int
+    forms: list[Form] = attrs.field(factory=list)
+    lines: dict[Form, list[Values]] = attrs.field(factory=dict)
+
+
 class Forms:
     """The forms that were learned, for one table: what may stand in a line differs between tables."""
 
     def __init__(self) -> None:
         self.known: list[Form] = []
         #: The form of the line before.
-        self.last: Form | None = None
+        self._last: Form | None = None
 
-    def find(self, text: str, at: int) -> re.Match[str] | None:
+    def stretch(self, text: str, at: int, most: int) -> Stretch:
         """
-        The match of the line at a place of *text*, whose form becomes the last one; None if it has none that is known.
+        The lines from a place of *text* on that have a known form, at most so many.
 
-        What came after the last form before is tried first.
+        What came after a line of the last one's form before is tried first.
         """
-        last = self.last
-        if last is not None:
-            first, second = last.after
-            found = first.fits(text, at)
-            if found is not None:
-                self.last = first
-                return found
-            found = second.fits(text, at)
-            if found is not None:
-                last.after = (second, first)
-                self.last = second
-                return found
-        for form in self.known:
+        stretch = Stretch(at)
+        if not self.known:
+            return stretch
+        forms, lines, last = stretch.forms, stretch.lines, self._last or self.known[0]
+        while len(forms) < most:
+            form = last.after[0]
+            found = form.fits(text, at)
+            if found is None:
+                form, found = self._find(last, text, at)
+                if found is None:
+                    break
+            if form in lines:
+                lines[form].append(found.groups())
+            else:
+                lines[form] = [found.groups()]
+            forms.append(form)
+            at, last = found.end(), form
+        stretch.end, self._last = at, last
+        return stretch
+
+    def _find(self, last: Form, text: str, at: int) -> tuple[Form, re.Match[str] | None]:
+        """The form of a line whose predecessor was of another than it was the last time, and its match."""
+        for form in (last.after[1], *self.known):
             found = form.fits(text, at)
             if found is not None:
-                if last is not None:
-                    last.after = (form, last.after[0])
-                self.last = form
-                return found
-        return None
+                last.after = (form, last.after[0])
+                return form, found
+        return last, None
 
     def learn(
         self,
@@ -246,6 +311,6 @@ class Forms:
             return
         form = Form(parser, line, words, plan, uses, rule)
         found = form.fits(f"{line}\n")
-        link = form.link(found.groups(), chains) if found is not None else None
-        if link is not None and link.rule == rule:
+        made = form.links([found.groups()], chains) if found is not None else None
+        if made is not None and made[1][0].rule == rule:
             self.known.append(form)

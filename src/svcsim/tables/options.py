@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import attrs
 
@@ -51,11 +52,18 @@ _MASKS = {str(length): Prefix.mask_of(Family.IPV4, length) for length in range(3
 
 def plain_ipv4(text: str) -> int | None:
     """The address ``a.b.c.d``, None if it is written otherwise, or is none."""
+    network, _, host = text.rpartition(".")
     try:
-        a, b, c, d = text.split(".")
-        return _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]
+        return _upper_octets(network) | _OCTETS[host]
     except (KeyError, ValueError):
         return None
+
+
+@lru_cache(maxsize=1 << 12)
+def _upper_octets(text: str) -> int:
+    """Neighbours share ``a.b.c``."""
+    a, b, c = text.split(".")
+    return _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8
 
 
 @attrs.frozen

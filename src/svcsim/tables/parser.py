@@ -6,6 +6,8 @@ Behaviour of: the loading of extensions by iptables 1.8.9 (legacy).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, TypeVar
 
 from svcsim.addr import Family, Prefix
@@ -69,9 +71,9 @@ class Parser:
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        #: Networks by their text.
-        self.networks: dict[str, Prefix] = {}
+        self._networks: dict[str, Prefix] = {}
         self._extensions: dict[tuple[Any, ...], Extension] = {}
+        self._values: dict[tuple[Any, ...], dict[Any, Extension]] = {}
 
     def match(self, name: str) -> type[Match]:
         """The match called *name*; the tool's complaint if there is none."""
@@ -100,15 +102,17 @@ class Parser:
             raise UsageError(f"Couldn't load target `{name}':No such file or directory", spaced=True)
         return plugin
 
-    def network(self, text: str) -> Prefix:
-        """The network written as *text*; the complaint about one that holds all addresses is not the tool's."""
-        network = self.networks.get(text)
-        if network is None:
-            network = read_network(text, self.family)
+    def networks(self, texts: Sequence[str]) -> list[Prefix]:
+        """The networks written so; the complaint about one that holds all addresses is not the tool's."""
+        known = self._networks
+        if len(known) > _CACHE_SIZE:
+            known.clear()
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        for text, network in zip(fresh, map(read_network, fresh, repeat(self.family)), strict=True):
             if not network.mask:
                 raise UsageError("all addresses are no network")
-            keep(self.networks, text, network)
-        return network
+            known[text] = network
+        return list(map(known.__getitem__, texts))
 
     def extension(self, use: Use) -> Extension:
         """The match or target that *use* stands for."""
@@ -120,6 +124,11 @@ class Parser:
             if plugin.cached:
                 keep(self._extensions, key, found)
         return found
+
+    def values_of(self, use: Use, places: list[int]) -> dict[Any, Extension]:
+        """What is kept of an extension used like *use* by the values in some places among its words."""
+        words = [None if place in places else word for place, word in enumerate(use.words)]
+        return self._values.setdefault((use.plugin, use.proto if use.plugin.reads_protocol else None, *words), {})
 
     def read(self, plugin: type[Extension], given: list[str], proto: tuple[int, bool]) -> Extension:
         """Read an extension from the words given to it; *proto* is what the rule had said of its protocol by then."""

@@ -26,8 +26,9 @@ __all__ = ["RestoreError", "restore", "save"]
 
 _NAME_LENGTH = 29
 _VERSION = "1.8.9"
+_LONGEST_REACH = 4096
 #: The line of a user's chain as it is always written.
-_NEW_CHAIN = re.compile(r":(?!(?:ACCEPT|DROP|QUEUE|RETURN) )([^\s-][^\s]{0,27}) - \[[0-9]+:[0-9]+\]\n").match
+_NEW_CHAIN = re.compile(r":(?!(?:ACCEPT|DROP|QUEUE|RETURN) )([!-,.-~][!-~]{0,27}) - \[[0-9]+:[0-9]+\]\n").match
 
 
 class RestoreError(RulesetError):
@@ -82,6 +83,8 @@ class _Restore:
         self.edit: Edit | None = None
         self.skipping = False  # a table that is left out
         self.printed: list[str] = []
+        #: So many lines of known forms are taken at once, fewer where some of them turn out to be special.
+        self.reach = _LONGEST_REACH
 
     def run(self, text: str) -> str:
         """Read line by line; whatever goes wrong undoes the table that is being read."""
@@ -116,21 +119,24 @@ class _Restore:
 
     def _rules(self, edit: Edit, text: str, at: int) -> tuple[int, int]:
         """Read lines from a place on as long as each declares a new chain or is a rule of a form; how many, and where."""
-        find, add, forms = edit.table.forms.find, edit.add, edit.table.forms
-        counted, fresh = self.counters, self.flush
         passed = 0
         while True:
-            found = find(text, at)
-            if found is not None:
-                if not add(forms.last, found.groups(), counted):  # type: ignore[arg-type]
-                    return passed, at
+            names, end = _declared(text, at, self.reach if self.flush else 0)
+            if names:
+                done, lines = edit.declare(names), len(names)
             else:
-                found = _NEW_CHAIN(text, at)
-                if found is None or not fresh or found[1] in edit.table.chains:
+                stretch = edit.table.forms.stretch(text, at, self.reach)
+                done, lines, end = edit.add(stretch, self.counters), len(stretch.forms), stretch.end
+            if done:
+                if not lines:
                     return passed, at
-                edit.create(found[1])
-            at = found.end()
-            passed += 1
+                at = end
+                passed += lines
+                self.reach = min(2 * self.reach, _LONGEST_REACH)
+            elif self.reach > 1:
+                self.reach = 1  # find out which line it is
+            else:
+                return passed, at
 
     def _abandon(self) -> None:
         if self.edit is not None:
@@ -240,6 +246,15 @@ class _Restore:
         if command.verb == "A" and len(command.rules) == 1:
             rule, held = command.rules[0], edit.table.chains
             edit.table.forms.learn(self.parser, rest.strip(), reading.words, reading.plan, reading.uses, rule, held)
+
+
+def _declared(text: str, at: int, most: int) -> tuple[list[str], int]:
+    """The names of new chains in the lines from a place on, at most so many, and where they end."""
+    names: list[str] = []
+    while len(names) < most and (found := _NEW_CHAIN(text, at)) is not None:
+        names.append(found[1])
+        at = found.end()
+    return names, at
 
 
 def _counters(text: str) -> tuple[int, int] | None:

@@ -43,7 +43,7 @@ class SnatTarget(Target):
     def parse(cls, args: Args) -> Self:
         """Read the range and its flags; a base port is read and, as by the tool, not kept."""
         given = read_range(args, "to-source")
-        return cls(args.family, given if given.base_port is None else attrs.evolve(given, base_port=0))
+        return cls(args.family, given if given.base_port is None else given._replace(base_port=0))
 
     def emit(self) -> str:
         """The range, and the flags behind it."""
