@@ -21,18 +21,12 @@ __all__ = ["Address", "Family", "Prefix", "format_address", "parse_address"]
 class Family(enum.IntEnum):
     """The version of the Internet Protocol; *bits* is the width of an address, *all_ones* the mask that keeps it all."""
 
-    bits: int
-    all_ones: int
+    IPV4 = 4
+    IPV6 = 6
 
-    def __new__(cls, value: int, bits: int) -> Self:
-        """The member of this number."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.bits, member.all_ones = bits, (1 << bits) - 1
-        return member
-
-    IPV4 = 4, 32
-    IPV6 = 6, 128
+    def __init__(self, number: int) -> None:
+        self.bits = 32 if number == 4 else 128
+        self.all_ones = (1 << self.bits) - 1
 
 
 @lru_cache(maxsize=65536)

@@ -115,12 +115,12 @@ class Edit:
 
     def add(self, stretch: Stretch, counted: bool) -> bool:
         """Hang the rules of *stretch* at the ends of their chains; False, and nothing done, if that cannot be."""
-        made = {}
+        made: dict[Form, tuple[list[Chain], list[Link]]] = {}
         for form, lines in stretch.lines.items():
-            links = form.links(lines, self.table.chains)
-            if links is None:
+            of_form = form.links(lines, self.table.chains)
+            if of_form is None:
                 return False
-            made[form] = links
+            made[form] = of_form
         for form, (_, links) in made.items():
             self._take(form, links)
             if counted:

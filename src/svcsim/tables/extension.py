@@ -9,7 +9,7 @@ does not belong to the value but to the rule that was loaded with it.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import attrs
@@ -90,7 +90,7 @@ class Extension(abc.ABC):
     tracks: ClassVar[bool] = False
     #: Whether the same words are likely to come again, so that what was read of them is worth keeping.
     cached: ClassVar[bool] = True
-    #: The option of which `brief` reads the value.
+    #: The option of which `parse_many` reads the values.
     main: ClassVar[str] = ""
     #: Whether reading its options depends on the protocol that the rule names before them.
     reads_protocol: ClassVar[bool] = False
@@ -101,9 +101,9 @@ class Extension(abc.ABC):
         return cls()
 
     @classmethod
-    def brief(cls, value: str, family: Family, proto: int) -> Self | None:
+    def parse_many(cls, values: Sequence[str], family: Family, proto: int) -> list[Self] | None:
         """
-        Read the *value* of `main` where that is all that was given, without further ado; None if that will not do.
+        Read *values* of `main`, of many rules that give nothing else; None if they need to be read one by one.
 
         Large rulesets say such things again and again; what this answers is what `parse` would.
         """

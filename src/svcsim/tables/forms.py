@@ -10,6 +10,7 @@ read so is what reading word by word would give, and a line that fits no form is
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import repeat
@@ -77,7 +78,7 @@ class _Slot:
         self._known = parser.values_of(use, places)
         self._brief = len(use.words) == 2 and use.words[0] == use.plugin.main
 
-    def column(self, columns: list[Any]) -> list[Any]:
+    def column(self, columns: list[Any]) -> Sequence[Any]:
         """The extensions of some lines, out of all that the lines say."""
         values = self._pick(columns)
         if len(self._places) > 1:
@@ -92,14 +93,12 @@ class _Slot:
             known.update(zip(fresh, self._make(fresh), strict=True))
         return list(map(known.__getitem__, values))
 
-    def _make(self, values: Sequence[Any]) -> list[Any]:
+    def _make(self, values: Sequence[Any]) -> Sequence[Any]:
         """The extensions with these values."""
-        use, family, made = self._use, self._parser.family, []
+        use, made = self._use, None
         if self._brief:
-            made = list(map(use.plugin.brief, values, repeat(family), repeat(use.proto[0])))
-        if not all(made) or not self._brief:
-            made = list(map(self._read, values))
-        return made
+            made = use.plugin.parse_many(values, self._parser.family, use.proto[0])
+        return list(map(self._read, values)) if made is None else made
 
     def _read(self, values: Any) -> Any:
         """The extension with these values, word by word."""
@@ -179,7 +178,7 @@ class Form:
         None if one of the lines must be read word by word.
         """
         columns = list(zip(*lines, strict=True))
-        held = list(map(chains.get, columns[_CHAIN]))
+        held: list[Any] = list(map(chains.get, columns[_CHAIN]))
         aims: list[Any] = list(map(chains.get, columns[self._jump])) if self.jumps else [self._verdict] * len(lines)
         if None in held or (self.jumps and any(aim is None or aim.builtin for aim in set(aims))):
             return None
@@ -189,16 +188,16 @@ class Form:
             targets = self._jumps_to(aims) if self.jumps else _column(self._target, columns)
         except SvcsimError:
             return None
-        together = zip(*matches) if self._varying else repeat(tuple(self._matches))
-        rules = map(_rule, zip(sources, destinations, repeat(self._header), together, targets))
+        together = zip(*matches, strict=False) if self._varying else repeat(tuple(self._matches))
+        rules = map(_rule, zip(sources, destinations, repeat(self._header), together, targets, strict=False))
         if not self.plain:
             return held, list(map(Link, rules, repeat(self._kind), aims))
         if self._kind == RUN:
-            aims = [target.apply for target, _ in zip(targets, aims)]
+            aims = [target.apply for target, _ in zip(targets, aims, strict=False)]
         keys, tests = self._asked(sources, destinations, matches)
         return held, list(map(Link, rules, repeat(self._kind), aims, keys, tests, repeat(self._limited)))
 
-    def _jumps_to(self, aims: list[Chain]) -> list[Jump]:
+    def _jumps_to(self, aims: list[Chain]) -> list[Any]:
         """The targets that lead to these chains; all who jump to a chain share theirs."""
         if self._goto:
             return [Jump(aim.name, True) for aim in aims]
@@ -217,17 +216,19 @@ class Form:
         header = self._header
         tests: Iterable[tuple[Test, ...]] = repeat(self._tests)
         if self._asking:
-            asked = [map(_test_of, column) for column, always in zip(matches, self._always) if not always]
-            tests = zip(*map(repeat, header.tests), *asked)
+            asked = [map(_test_of, column) for column, always in zip(matches, self._always, strict=True) if not always]
+            tests = zip(*map(repeat, header.tests), *asked, strict=False)
         if self._source:
-            tests = [(source_test(source, header.not_source), *rest) for source, rest in zip(sources, tests)]
+            tests = [
+                (source_test(source, header.not_source), *rest) for source, rest in zip(sources, tests, strict=False)
+            ]
         if not self._destination:
             return repeat(ANYTHING), tests
         ones = self._all_ones if not header.not_destination else None
         keys = [network.value if network.mask == ones else ANYTHING for network in destinations]
         tests = [
             rest if key is not ANYTHING else (destination_test(network, header.not_destination), *rest)
-            for key, network, rest in zip(keys, destinations, tests)
+            for key, network, rest in zip(keys, destinations, tests, strict=False)
         ]
         return keys, tests
 
@@ -250,7 +251,7 @@ class Stretch:
 
     end: int
     forms: list[Form] = attrs.field(factory=list)
-    lines: dict[Form, list[Values]] = attrs.field(factory=dict)
+    lines: dict[Form, list[Values]] = attrs.field(factory=partial(defaultdict, list))
 
 
 class Forms:
@@ -278,10 +279,7 @@ class Forms:
                 form, found = self._find(last, text, at)
                 if found is None:
                     break
-            if form in lines:
-                lines[form].append(found.groups())
-            else:
-                lines[form] = [found.groups()]
+            lines[form].append(found.groups())
             forms.append(form)
             at, last = found.end(), form
         stretch.end, self._last = at, last

@@ -8,8 +8,10 @@ words apart by that; the extension reads its values from `Args`, which knows the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache, partial
+from itertools import repeat
+from operator import and_
 
 import attrs
 
@@ -18,7 +20,7 @@ from svcsim.errors import ConfigError
 from svcsim.tables.names import port_number
 from svcsim.tables.problems import UsageError
 
-__all__ = ["ALL_BITS", "Args", "Option", "c_integer", "plain_ipv4", "read_network"]
+__all__ = ["ALL_BITS", "Args", "Option", "c_integer", "plain_ipv4", "read_network", "read_networks"]
 
 #: A mark's mask that leaves nothing out.
 ALL_BITS = 0xFFFFFFFF
@@ -47,6 +49,7 @@ def c_integer(text: str, low: int = 0, high: int = ALL_BITS) -> int | None:
 
 # Nearly all networks are written so; nothing but decimal numbers without zeros before them.
 _OCTETS = {str(octet): octet for octet in range(256)}
+_prefix = partial(tuple.__new__, Prefix)  # without a call in Python
 _MASKS = {str(length): Prefix.mask_of(Family.IPV4, length) for length in range(33)}
 
 
@@ -236,6 +239,16 @@ class Args:
         if address.family is not self.family:
             raise self.bad_value(name, text)
         return address.value
+
+
+def read_networks(texts: Collection[str], family: Family) -> list[Prefix]:
+    """Read many networks."""
+    if family is Family.IPV4:
+        hosts, _, lengths = zip(*map(str.partition, texts, repeat("/")), strict=True)
+        values, masks = list(map(plain_ipv4, hosts)), list(map(_MASKS.get, lengths))
+        if None not in values and None not in masks:
+            return list(map(_prefix, zip(repeat(family), map(and_, values, masks), masks)))
+    return [read_network(text, family) for text in texts]
 
 
 def read_network(text: str, family: Family) -> Prefix:

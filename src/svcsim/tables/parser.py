@@ -7,7 +7,6 @@ Behaviour of: the loading of extensions by iptables 1.8.9 (legacy).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any, TypeVar
 
 from svcsim.addr import Family, Prefix
@@ -16,7 +15,7 @@ from svcsim.tables import matches as _matches
 from svcsim.tables import targets as _targets
 from svcsim.tables.extension import Extension
 from svcsim.tables.match import MATCHES, Match
-from svcsim.tables.options import Args, read_network
+from svcsim.tables.options import Args, read_networks
 from svcsim.tables.problems import UsageError
 from svcsim.tables.target import TARGETS, Target
 
@@ -71,7 +70,6 @@ class Parser:
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._networks: dict[str, Prefix] = {}
         self._extensions: dict[tuple[Any, ...], Extension] = {}
         self._values: dict[tuple[Any, ...], dict[Any, Extension]] = {}
 
@@ -104,15 +102,11 @@ class Parser:
 
     def networks(self, texts: Sequence[str]) -> list[Prefix]:
         """The networks written so; the complaint about one that holds all addresses is not the tool's."""
-        known = self._networks
-        if len(known) > _CACHE_SIZE:
-            known.clear()
-        fresh = [text for text in dict.fromkeys(texts) if text not in known]
-        for text, network in zip(fresh, map(read_network, fresh, repeat(self.family)), strict=True):
-            if not network.mask:
-                raise UsageError("all addresses are no network")
-            known[text] = network
-        return list(map(known.__getitem__, texts))
+        different = dict.fromkeys(texts)
+        networks = dict(zip(different, read_networks(different, self.family), strict=True))
+        if not all(network.mask for network in networks.values()):
+            raise UsageError("all addresses are no network")
+        return list(map(networks.__getitem__, texts))
 
     def extension(self, use: Use) -> Extension:
         """The match or target that *use* stands for."""

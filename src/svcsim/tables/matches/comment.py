@@ -6,6 +6,7 @@ Behaviour of: xt_comment (`-m comment`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import attrs
@@ -20,6 +21,8 @@ __all__ = ["CommentMatch"]
 
 #: What the kernel's structure has room for; the tool cuts off the rest without a word.
 _LENGTH = 255
+#: So many characters can have no more bytes than that.
+_SURELY_FITS = _LENGTH // 4
 
 
 @MATCHES.register("comment")
@@ -28,6 +31,7 @@ class CommentMatch(Match):
     """``--comment text``: always true."""
 
     always = True
+    cached = False
     main = "--comment"
     options = (Option("comment", required=True),)
 
@@ -36,15 +40,12 @@ class CommentMatch(Match):
     @classmethod
     def parse(cls, args: Args) -> Self:
         """Read the remark; what is too long is cut."""
-        text = args.text("comment")
-        if len(text) > _LENGTH // 4:  # only then can it have more bytes than there is room for
-            text = text.encode(errors="surrogateescape")[:_LENGTH].decode(errors="surrogateescape")
-        return cls(text)
+        return cls(_cut(args.text("comment")))
 
     @classmethod
-    def brief(cls, value: str, family: Family, proto: int) -> Self | None:
-        """A remark that is surely not too long."""
-        return cls(value) if len(value) <= _LENGTH // 4 else None
+    def parse_many(cls, values: Sequence[str], family: Family, proto: int) -> list[Self]:
+        """Read remarks."""
+        return [cls(text if len(text) <= _SURELY_FITS else _cut(text)) for text in values]
 
     def emit(self) -> str:
         """The remark, quoted if need be."""
@@ -57,3 +58,7 @@ class CommentMatch(Match):
     def matches(self, skb: Skb, state: HookState) -> bool:
         """True."""
         return True
+
+
+def _cut(text: str) -> str:
+    return text.encode(errors="surrogateescape")[:_LENGTH].decode(errors="surrogateescape")

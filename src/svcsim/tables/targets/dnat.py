@@ -6,6 +6,8 @@ Behaviour of: xt_nat's DNAT, revision 2 (`-j DNAT`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Self
 
 import attrs
@@ -45,16 +47,17 @@ class DnatTarget(Target):
         return cls(args.family, read_range(args, "to-destination"))
 
     @classmethod
-    def brief(cls, value: str, family: Family, proto: int) -> Self | None:
+    def parse_many(cls, values: Sequence[str], family: Family, proto: int) -> list[Self] | None:
         """``address:port`` of IPv4."""
         if family is not Family.IPV4 or proto not in _PORTED:
             return None
-        host, _, port_text = value.partition(":")
-        address = plain_ipv4(host)
-        port = c_integer(port_text, 0, 65535)
-        if address is None or port is None:
+        hosts, _, texts = zip(*map(str.partition, values, repeat(":")), strict=True)
+        addresses = list(map(plain_ipv4, hosts))
+        known = {text: c_integer(text, 0, 65535) for text in set(texts)}
+        if None in addresses or None in known.values():
             return None
-        return cls(family, NatRange(address, address, port, port))
+        ports = list(map(known.__getitem__, texts))
+        return list(map(cls, repeat(family), map(NatRange, addresses, addresses, ports, ports)))
 
     def emit(self) -> str:
         """The range, and the flags behind it."""
