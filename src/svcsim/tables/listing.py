@@ -58,7 +58,7 @@ def list_rules(table: Table, *, verbose: bool = False, chain: Chain | None = Non
         for place, link in enumerate(listed, 1):
             if number in (0, place):
                 counters = f"-c {link.packets} {link.bytes}" if verbose else ""
-                lines.append(f"-A {listed.name} {link.rule.emit(counters)}".rstrip(" "))
+                lines.append(f"-A {listed.name}{link.rule.emit(counters)}")
     return "".join(line + "\n" for line in lines)
 
 

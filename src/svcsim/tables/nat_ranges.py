@@ -120,6 +120,8 @@ def emit_range(nat_range: NatRange, family: Family) -> str:
 
 def emit_flags(nat_range: NatRange) -> str:
     """The flags as options, each with a blank before it."""
+    if not (nat_range.random or nat_range.random_fully or nat_range.persistent):
+        return ""
     return "".join(f" --{flag.replace('_', '-')}" for flag in _FLAGS if getattr(nat_range, flag))
 
 

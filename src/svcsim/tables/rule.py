@@ -44,7 +44,7 @@ class Header:
     not_fragment: bool = False
     #: What to ask a packet, in the kernel's order, addresses left out.
     tests: tuple[Test, ...] = attrs.field(init=False, eq=False, repr=False)
-    #: Its options as iptables-save prints them, each with a blank behind it; addresses stand before it.
+    #: Its options as iptables-save prints them, each with a blank before it; addresses stand before it.
     text: str = attrs.field(init=False, eq=False, repr=False)
     #: Whether it asks nothing at all; a device called ``+`` is something asked.
     empty: bool = attrs.field(init=False, eq=False, repr=False)
@@ -66,13 +66,13 @@ class Header:
     def _text(self) -> str:
         text = ""
         if self.indev and self.indev != "+":
-            text += f"{'! ' if self.not_indev else ''}-i {self.indev} "
+            text += f"{' !' if self.not_indev else ''} -i {self.indev}"
         if self.outdev and self.outdev != "+":
-            text += f"{'! ' if self.not_outdev else ''}-o {self.outdev} "
+            text += f"{' !' if self.not_outdev else ''} -o {self.outdev}"
         if self.proto:
-            text += f"{'! ' if self.not_proto else ''}-p {protocol_name(self.proto)} "
+            text += f"{' !' if self.not_proto else ''} -p {protocol_name(self.proto)}"
         if self.fragment:
-            text += "! -f " if self.not_fragment else "-f "
+            text += " ! -f" if self.not_fragment else " -f"
         return text
 
     @empty.default
@@ -163,41 +163,35 @@ class Rule(NamedTuple):
 
     def emit(self, counters: str = "", texts: dict[int, str] | None = None) -> str:
         """
-        Its text as iptables-save prints it; *counters* stands before the target.
+        Its text as iptables-save prints it, each part with a blank before it; *counters* stands before the target.
 
-        *texts* keeps those of matches and targets by identity, for somebody who prints many rules that share them.
+        *texts* keeps those of matches by identity, for somebody who prints many rules that share them.
         """
-        texts = {} if texts is None else texts
-        header = self.header
+        source, destination, header, matches, target = self
         text = header.text
-        if self.destination is not None:
-            text = f"{'! ' if header.not_destination else ''}-d {_network(self.destination)} {text}"
-        if self.source is not None:
-            text = f"{'! ' if header.not_source else ''}-s {_network(self.source)} {text}"
-        for match in self.matches:
+        if destination is not None:
+            text = f"{' !' if header.not_destination else ''} -d {_network(destination)}{text}"
+        if source is not None:
+            text = f"{' !' if header.not_source else ''} -s {_network(source)}{text}"
+        for match in matches:
+            if texts is None or not match.cached:
+                text = f"{text} {match!s}"
+                continue
             own = texts.get(id(match))
             if own is None:
-                own = texts[id(match)] = f"{match} "
-            text += own
+                own = texts[id(match)] = str(match)
+            text = f"{text} {own}"
         if counters:
-            text += f"{counters} "
-        target = self.target
-        if target is None:
-            return text[:-1]
-        own = texts.get(id(target))
-        if own is None:
-            own = texts[id(target)] = str(target)
-        return text + own
+            text = f"{text} {counters}"
+        return text if target is None else f"{text} {target!s}"
 
     def __str__(self) -> str:
-        return self.emit()
+        return self.emit()[1:]
 
 
 def _network(prefix: Prefix) -> str:
-    family = prefix.family
-    if prefix.mask == family.all_ones:
-        return f"{format_address(family, prefix.value)}/{family.bits}"
-    return str(prefix)
+    family, value, mask = prefix
+    return f"{format_address(family, value)}/{family.bits}" if mask == family.all_ones else str(prefix)
 
 
 # An address is asked for by so many rules that a function of its own for each would take up most of what they do: a

@@ -278,18 +278,20 @@ def save(rules: Ruleset, table: str | None = None, *, counters: bool = False, pr
 
 def _table_lines(table: Table, counters: bool) -> list[str]:
     lines = []
-    for chain in table.listed():
-        end = chain.end
-        counts = f"[{end.packets}:{end.bytes}]" if chain.builtin else "[0:0]"
-        lines.append(f":{chain.name} {end.aim.name if chain.builtin else '-'} {counts}\n")
-    texts: dict[int, str] = {}  # of matches and targets, which rules share
-    for chain in table.listed():
-        begin = f"-A {chain.name} "
-        for link in chain:
-            if counters:
-                begin = f"[{link.packets}:{link.bytes}] -A {chain.name} "
-            text = link.rule.emit(texts=texts)
-            lines.append(f"{begin}{text}\n" if text else f"{begin[:-1]}\n")
+    chains = table.listed()
+    for chain in chains:
+        policy = chain.policy
+        if policy is None:
+            lines.append(f":{chain.name} - [0:0]\n")
+        else:
+            lines.append(f":{chain.name} {policy.name} [{chain.end.packets}:{chain.end.bytes}]\n")
+    texts: dict[int, str] = {}  # of matches, which rules share
+    for chain in chains:
+        begin = f"-A {chain.name}"
+        if counters:
+            lines += [f"[{link.packets}:{link.bytes}] {begin}{link.rule.emit(texts=texts)}\n" for link in chain]
+        else:
+            lines += [f"{begin}{link.rule.emit(texts=texts)}\n" for link in chain]
     return lines
 
 

@@ -85,8 +85,9 @@ class Table:
 
     def listed(self) -> list[Chain]:
         """The chains as they are listed: built-in ones in the order of their hooks, users' by name."""
-        own = sorted((chain for chain in self.chains.values() if not chain.builtin), key=lambda c: c.name.encode())
-        return [base for base in self.bases if base is not None] + own
+        bases = [base for base in self.bases if base is not None]
+        own = sorted(self.chains.keys() - {base.name for base in bases})
+        return bases + [self.chains[name] for name in own]
 
     def rules(self) -> Iterator[tuple[Chain, Link]]:
         """Every rule with its chain, in the order of listing."""

@@ -16,7 +16,7 @@ __all__ = ["ANY_PORT", "describe_mask", "describe_ports", "emit_ports", "quote",
 #: The range that a port option has when it is not given.
 ANY_PORT = (0, 65535)
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]").search
 _ESCAPED = re.compile(r"([\"\\'])")
 
 
@@ -27,9 +27,11 @@ def quote(text: str) -> str:
     >>> print(quote("web-1"), quote(""), quote("it's"))
     web-1 "" "it\'s"
     """
-    if _BARE.fullmatch(text):
+    if text and not _UNSAFE(text):
         return text
-    return '"' + (_ESCAPED.sub(r"\\\1", text) if _ESCAPED.search(text) else text) + '"'
+    if '"' in text or "'" in text or "\\" in text:
+        text = _ESCAPED.sub(r"\\\1", text)
+    return f'"{text}"'
 
 
 def range_text(ends: tuple[int, int], sign: str = ":") -> str:
