@@ -126,8 +126,7 @@ class Chain:
         self.numbered = False
         self.outline: Any = None  # where it leads, and from which hooks one comes here: `check` keeps that
         self.reached = 0
-        self.end = end = Link(None, END if policy is None else POLICY, policy)
-        end.tests, end.offset = (), 0
+        self.end = end = Link(None, END if policy is None else POLICY, policy, ANYTHING, ())
         self.first: Any = end
         self.last: Link | None = None
 

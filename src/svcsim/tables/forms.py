@@ -273,26 +273,31 @@ class Forms:
             return stretch
         forms, lines, last = stretch.forms, stretch.lines, self._last or self.known[0]
         while len(forms) < most:
-            form = last.after[0]
+            form, other = last.after
             found = form.fits(text, at)
             if found is None:
-                form, found = self._find(last, text, at)
-                if found is None:
-                    break
+                found = other.fits(text, at)
+                if found is not None:
+                    last.after = (other, form)
+                    form = other
+                else:
+                    form, found = self._find(text, at)
+                    if found is None:
+                        break
+                    last.after = (form, last.after[0])
             lines[form].append(found.groups())
             forms.append(form)
             at, last = found.end(), form
         stretch.end, self._last = at, last
         return stretch
 
-    def _find(self, last: Form, text: str, at: int) -> tuple[Form, re.Match[str] | None]:
-        """The form of a line whose predecessor was of another than it was the last time, and its match."""
-        for form in (last.after[1], *self.known):
+    def _find(self, text: str, at: int) -> tuple[Any, re.Match[str] | None]:
+        """The form of a line, and its match."""
+        for form in self.known:
             found = form.fits(text, at)
             if found is not None:
-                last.after = (form, last.after[0])
                 return form, found
-        return last, None
+        return None, None
 
     def learn(
         self,
