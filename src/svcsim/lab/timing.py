@@ -64,17 +64,22 @@ class Fit:
     r_squared: float
 
 
-def fit_line(x: Sequence[float], y: Sequence[float]) -> Fit:
+def fit_line(x: Sequence[float], y: Sequence[float], weights: Sequence[float] | None = None) -> Fit:
     """
     The least-squares line through the points; flat through their mean if all *x* are equal.
+
+    *weights* say how much each point's squared distance counts, all the same unless given. Where errors grow with what
+    is measured, as those of time do, ``1 / y**2`` lets short times say as much as long ones.
 
     >>> fit_line([0, 1, 2], [5.0, 7.0, 9.0])
     Fit(intercept=5.0, slope=2.0, r_squared=1.0)
     """
     across, up = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    dx, dy = across - across.mean(), up - up.mean()
-    width, height = float(dx @ dx), float(dy @ dy)
-    slope = float(dx @ dy) / width if width else 0.0
+    weight = np.ones_like(up) if weights is None else np.asarray(weights, dtype=np.float64)
+    middle, mean = np.average(across, weights=weight), np.average(up, weights=weight)
+    dx, dy = across - middle, up - mean
+    width, height = float(weight * dx @ dx), float(weight * dy @ dy)
+    slope = float(weight * dx @ dy) / width if width else 0.0
     rest = dy - slope * dx
-    r_squared = 1 - float(rest @ rest) / height if height else 1.0
-    return Fit(float(up.mean() - slope * across.mean()), slope, r_squared)
+    r_squared = 1 - float(weight * rest @ rest) / height if height else 1.0
+    return Fit(float(mean - slope * middle), slope, r_squared)

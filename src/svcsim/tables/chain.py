@@ -52,19 +52,21 @@ class Link:
     was asked (*offset* is what makes that 0 when the rule comes). *number* is kept by `Chain.renumber`.
     """
 
+    # Python lays slots out by name. The first six share a line of the processor's cache with the type, so that whoever
+    # only passes, and looks at `key` and `next`, waits for memory once.
     __slots__ = (
-        *("aim", "bytes", "ended", "key", "kind", "limited", "next", "number", "offset", "packets", "rule", "tests"),
+        *("aim", "bytes", "ended", "key", "kind", "next", "number", "offset", "packets", "rule", "sample", "tests"),
     )
 
     def __init__(
-        self, rule: Any, kind: int, aim: Any, key: Any = ANYTHING, tests: Any = None, limited: Rule | None = None
+        self, rule: Any, kind: int, aim: Any, key: Any = ANYTHING, tests: Any = None, sample: Rule | None = None
     ) -> None:
         self.rule = rule
         self.kind = kind
         self.aim = aim
         self.key = key
         self.tests = tests  # a tuple of tests once it is loaded
-        self.limited = limited  # if it matters from which hooks it is reached: a rule to ask, which others may share
+        self.sample = sample  # if it matters from which hooks it is reached: a rule to ask, which others may share
         self.next: Any = None
         self.packets = self.bytes = self.ended = self.offset = self.number = 0
 
@@ -255,7 +257,7 @@ class Chain:
         for old in self:
             # The number itself is made anew as well: a comparison looks at it, too.
             key = old.key if old.key is ANYTHING else int(str(old.key))
-            link = Link(old.rule, old.kind, old.aim, key, old.tests, old.limited)
+            link = Link(old.rule, old.kind, old.aim, key, old.tests, old.sample)
             link.packets, link.bytes, link.ended, link.offset = old.packets, old.bytes, old.ended, old.offset
             if before is None:
                 self.first = link

@@ -49,8 +49,8 @@ def _outline(chain: Chain) -> Outline:
             leads_to[link.aim] = None
         elif (kind == VERDICT or kind == RETURN) and link.rule.unconditional:
             break
-        if link.limited is not None:
-            limited[id(link.limited)] = link.limited
+        if link.sample is not None:
+            limited[id(link.sample)] = link.sample
         link = link.next
     return leads_to if len(leads_to) > _FEW else tuple(leads_to), tuple(limited.values())
 
@@ -86,7 +86,7 @@ class Checker:
             if extension.carefree:
                 continue
             if extension.limited:
-                link.limited = rule
+                link.sample = rule
             if extension.stateful:
                 self.stateful.append(link)
             if extension.tracks:
