@@ -14,7 +14,7 @@ import attrs
 from svcsim.addr import Prefix, format_address
 from svcsim.hooks import CtInfo, HookState, Skb
 from svcsim.packet import Icmp, Tcp
-from svcsim.tables.chain import ANYTHING, Link
+from svcsim.tables.chain import Link
 from svcsim.tables.match import Match
 from svcsim.tables.matches.set import SetMatch
 from svcsim.tables.matches.statistic import RandomMatch
@@ -55,7 +55,7 @@ def refusals(walked: Walked, *, but: int = 0) -> Iterator[Refusal]:
 def why_unmatched(link: Link, skb: Skb, state: HookState) -> tuple[str, str]:
     """The text of the first test of *link*'s rule that fails for *skb*, and why; two empty texts if all hold."""
     rule: Rule = link.rule
-    for test, why, holds in _header_tests(rule, link, skb, state):
+    for test, why, holds in _header_tests(rule, skb, state):
         if not holds:
             return test, why
     unsure: list[str] = []
@@ -96,15 +96,15 @@ def _remembers(match: Match, state: HookState) -> bool:
     return type(match).load is not Match.load or match.stateful
 
 
-def _header_tests(rule: Rule, link: Link, skb: Skb, state: HookState) -> Iterator[tuple[str, str, bool]]:
+def _header_tests(rule: Rule, skb: Skb, state: HookState) -> Iterator[tuple[str, str, bool]]:
     """Each test of the IP header: its text, what the packet shows, and whether it holds."""
     header, family = rule.header, skb.family
-    if link.key is not ANYTHING:
-        yield f"-d {rule.destination}", f"destination is {format_address(family, skb.dst)}", bool(link.key == skb.dst)
+    if rule.key is not None:
+        yield f"-d {rule.destination}", f"destination is {format_address(family, skb.dst)}", skb.dst == rule.key
     if rule.source is not None:
         holds = source_test(rule.source, header.not_source)(skb, state)
         yield _address("s", rule.source, header.not_source), f"source is {format_address(family, skb.src)}", bool(holds)
-    if rule.destination is not None and link.key is ANYTHING:
+    if rule.destination is not None and rule.key is None:
         holds = destination_test(rule.destination, header.not_destination)(skb, state)
         text = _address("d", rule.destination, header.not_destination)
         yield text, f"destination is {format_address(family, skb.dst)}", bool(holds)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from rulesets import fresh, skb_of
-from svcsim.addr import Family, Prefix
+from svcsim.addr import Address, Family, Prefix
 from svcsim.hooks import Hook, HookState, Verdict
 from svcsim.node import Node
 from svcsim.packet import Packet
@@ -180,4 +181,22 @@ def test_keys():
     assert Rule(None, single).key == single.value
     for rule_ in (Rule(), Rule(None, network), Rule(None, single, Header(not_destination=True)), Rule(single)):
         assert rule_.key is None
-    assert not ANYTHING != single.value and not ANYTHING != 1 << 127
+    assert not ANYTHING != float(single.value) and not ANYTHING != float(1 << 127)
+
+
+@pytest.mark.parametrize("formed", [False, True])
+def test_addresses_that_are_one_float(formed):
+    """Neighbours of IPv6 share a key; a rule for one of them still does not match the others."""
+    node = Node()
+    wanted = Address.parse("2001:db8::1:1")
+    lines = ["-A FORWARD -d 2001:db8::1:2/128 -j DROP"] * (1 + formed) + ["-A FORWARD -d 2001:db8::1:1/128 -j DROP"]
+    node.rules[Family.IPV6].restore("\n".join(["*filter", *lines, "COMMIT", ""]))
+    table = node.rules[Family.IPV6]["filter"]
+    state = HookState(Hook.FORWARD, Family.IPV6, "eth0", "eth1", node)
+
+    assert walk(table, skb_of(Packet.udp("[2001:db8::2]:1", "[2001:db8::1:1]:1")), state) is Verdict.DROP
+    assert [(link.key, link.packets) for link in table.chains["FORWARD"]] == [
+        *[(float(wanted.value), 0)] * (1 + formed),
+        (float(wanted.value), 1),
+    ]
+    assert walk(table, skb_of(Packet.udp("[2001:db8::2]:1", "[2001:db8::1:3]:1")), state) is Verdict.ACCEPT

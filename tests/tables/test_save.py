@@ -5,15 +5,12 @@ from __future__ import annotations
 import gc
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from rulesets import fresh, rulesets, text_of
+from rulesets import fresh
 from svcsim.addr import Family
 from svcsim.errors import RulesetError, UnsupportedError
 from svcsim.node import Node
-from svcsim.tables.forms import Forms, Stretch
-from svcsim.tables.save import RestoreError, restore
+from svcsim.tables.save import RestoreError
 
 
 def saved(rules, table: str = "filter", *, counters: bool = False) -> list[str]:
@@ -148,127 +145,6 @@ def test_the_collector_is_left_as_it_was():
             fresh().restore("*filter\n-A NONE\nCOMMIT\n")
         assert gc.isenabled() is before
     gc.enable()
-
-
-KUBE = """*nat
-:KUBE-SERVICES - [0:0]
-:KUBE-MARK-MASQ - [0:0]
-:KUBE-SVC-{n} - [0:0]
-:KUBE-SEP-{n} - [0:0]
--A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
--A KUBE-SERVICES -m comment --comment "default/web-{n} cluster IP" -m tcp -p tcp -d 10.96.0.{n} --dport 8{n} -j KUBE-SVC-{n}
--A KUBE-SVC-{n} -m comment --comment "default/web-{n} -> 10.244.0.{n}:80" -m statistic --mode random --probability 0.{n} -j KUBE-SEP-{n}
--A KUBE-SVC-{n} -m comment --comment default/web-{n} ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ
--A KUBE-SEP-{n} -m comment --comment default/web-{n} -m recent --name KUBE-SEP-{n} --set -m tcp -p tcp -j DNAT --to-destination 10.244.0.{n}:80
--A KUBE-MARK-MASQ -j MARK --or-mark 0x{n}
-COMMIT
-"""
-
-
-def without_forms(rules, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore word by word."""
-    with monkeypatch.context() as patched:
-        patched.setattr(Forms, "stretch", lambda self, text, at, most: Stretch(at))
-        restore(rules, text)
-
-
-def test_lines_of_one_form_are_read_as_word_by_word(monkeypatch):
-    """Reading a line by its form gives the same rules, tests and counters as reading it word by word."""
-    first, second = fresh(), fresh()
-    for number in (1, 2, 3):
-        text = KUBE.format(n=number)
-        first.restore(text)
-        without_forms(second, text, monkeypatch)
-
-        assert first.save("nat") == second.save("nat")
-        for name, chain in first["nat"].chains.items():
-            other = second["nat"].chains[name]
-            assert [link.rule for link in chain] == [link.rule for link in other]
-            assert [(link.key, len(link.tests), link.kind) for link in chain] == [
-                (link.key, len(link.tests), link.kind) for link in other
-            ]
-            assert chain.references == other.references
-    assert len(first["nat"].forms.known) >= 6
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "-A INPUT -s 10.0.0.0/33 -j A",
-        "-A INPUT -s 0.0.0.0/0 -j A",
-        "-A INPUT -s 10.0.0.1,10.0.0.2 -j A",
-        "-A INPUT -s ! -j A",
-        "-A INPUT -s 10.0.0.1/32 -j NONE",
-        "-A INPUT -s 10.0.0.1/32 -j INPUT",
-        "-A NONE -s 10.0.0.1/32 -j A",
-        "-A INPUT  -s 10.0.0.1/32 -j A",
-        "-A INPUT -s 10.0.0.1/32 -j A ",
-        "-A INPUT -s 10.0.0.1/32 -g A",
-        "-A INPUT -s 10.0.0.1/32 -j ACCEPT",
-        "-A INPUT -p tcp -m tcp --dport 90:80 -j A",
-        "-A INPUT -p tcp -m tcp --dport 99999 -j A",
-        "-A INPUT -p tcp -m tcp --dport http -j A",
-        "-A INPUT -p udp -m tcp --dport 80 -j A",
-        '-A INPUT -m comment --comment "x -j ACCEPT',
-        '-A INPUT -m comment --comment "" -j A',
-        '-A INPUT -m comment --comment "a"b -j A',
-        "-A INPUT -m comment --comment a\\ -j A",
-        "[1:2] -A INPUT -s 10.0.0.1/32 -j A",
-        "[1:x] -A INPUT -s 10.0.0.1/32 -j A",
-        "-A FORWARD -i eth0 -j A",
-        "-A OUTPUT -i eth0 -j A",
-    ],
-)
-def test_lines_that_only_look_alike(line, monkeypatch):
-    """A line that has a known form but is wrong, or means something else, is answered as if no form were known."""
-    known = "\n".join(
-        [
-            *("*filter", ":A - [0:0]", "-A INPUT -s 10.0.0.9/32 -j A", "-A INPUT -p tcp -m tcp --dport 80 -j A"),
-            *('-A INPUT -m comment --comment "x y" -j A', "-A INPUT -m comment --comment x -j A"),
-            *("-A FORWARD -i eth0 -j A", "-A INPUT -s 10.0.0.9/32 -j ACCEPT"),
-        ]
-    )
-    answers = []
-    for formed in (True, False):
-        rules = fresh()
-        text = f"{known}\n{line}\nCOMMIT\n"
-        try:
-            if formed:
-                rules.restore(text)
-            else:
-                without_forms(rules, text, monkeypatch)
-            answers.append(rules.save("filter"))
-        except RestoreError as error:
-            answers.append((str(error), error.column))
-    assert answers[0] == answers[1]
-
-
-@settings(max_examples=60)
-@given(rules=rulesets(), more=rulesets(), noflush=st.booleans())
-def test_forms_learned_before_do_not_matter(rules, more, noflush):
-    """What a ruleset has read before makes no difference to what it reads next."""
-    first, second = fresh(), fresh()
-    first.restore(text_of(rules))
-    first.restore(text_of(rules))
-    second.restore(text_of(rules))
-    for one in (first, second):
-        one.restore(text_of(more, "DROP"), flush=not noflush)
-
-    assert first.save("filter") == second.save("filter")
-
-
-def test_a_form_does_not_hide_a_check():
-    """Rules that were read by their form are checked like all others, also if the first of them is gone again."""
-    good = "*nat\n-A OUTPUT -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1:80\nCOMMIT\n"
-    rules = fresh()
-    rules.restore(good)
-    for extra in ("", "-D OUTPUT 1\n"):
-        bad = good.replace(
-            "COMMIT", f"{extra}-A POSTROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.2:80\nCOMMIT"
-        )
-        with pytest.raises(RestoreError, match="DNAT: used from hooks POST_ROUTING"):
-            rules.restore(bad)
-    assert saved(rules, "nat")[-2].startswith("-A OUTPUT")
 
 
 def test_large_rulesets_lie_together():

@@ -5,8 +5,10 @@ Behaviour of: the chains of ip_tables. Whatever is looked for in a chain - by a 
 by going from link to link; `Chain.steps` counts the links that administration has passed.
 
 A link carries the one destination that its rule asks for as its *key*, so that a packet runs past rules for other
-destinations with nothing but comparisons of integers. A rule that asks otherwise has a key that equals everything, and
-so has the end of the chain.
+destinations with nothing but comparisons of numbers. They are floats: Python compares two of them in a third less time
+than two integers of more than 30 bits, and every IPv4 address is one exactly. Several IPv6 addresses may be the same
+float, so that rules for one ask for it once more. A rule that asks otherwise has a key that equals everything, and so
+has the end of the chain.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class _Anything:
     """
     A key that equals every destination.
 
-    `callable` is False for an integer, and being built in it answers "different?" quicker than a function could.
+    `callable` is False for a number, and being built in it answers "different?" quicker than a function could.
     """
 
     __slots__ = ()
@@ -86,7 +88,7 @@ class Link:
         """Make what the walk needs of the rule; its own state begins anew."""
         rule: Rule = self.rule
         key = rule.key
-        self.key = ANYTHING if key is None else key
+        self.key = ANYTHING if key is None else float(key)
         tests = rule.header_tests()
         for match in rule.matches:
             if not match.always:
@@ -255,8 +257,7 @@ class Chain:
         moved: list[tuple[Link, Link]] = []
         before: Link | None = None
         for old in self:
-            # The number itself is made anew as well: a comparison looks at it, too.
-            key = old.key if old.key is ANYTHING else int(str(old.key))
+            key = old.key if old.key is ANYTHING else old.key + 0.0  # a comparison looks at the number itself, too
             link = Link(old.rule, old.kind, old.aim, key, old.tests, old.sample)
             link.packets, link.bytes, link.ended, link.offset = old.packets, old.bytes, old.ended, old.offset
             if before is None:

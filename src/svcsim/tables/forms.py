@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 
+from svcsim.addr import Family
 from svcsim.errors import SvcsimError
 from svcsim.tables.chain import ANYTHING, RUN, Chain, Link
 from svcsim.tables.extension import Extension, Test
@@ -122,7 +123,7 @@ class Form:
 
     def __init__(self, parser: Parser, line: str, words: list[str], plan: Plan, uses: list[Use], rule: Rule) -> None:
         self._parser = parser
-        self._all_ones = parser.family.all_ones
+        self._family = parser.family
         self._groups: dict[int, int] = {}
         self.fits = re.compile(self._pattern(line, words, plan, rule.header)).match
         self._source = next((self._groups[place] for place, side in plan.networks.items() if side == "s"), 0)
@@ -218,18 +219,18 @@ class Form:
         if self._asking:
             asked = [map(_test_of, column) for column, always in zip(matches, self._always, strict=True) if not always]
             tests = zip(*map(repeat, header.tests), *asked, strict=False)
-        if self._source:
+        keys: Iterable[Any] = repeat(ANYTHING)
+        if self._destination:
+            inverted, ones = header.not_destination, None if header.not_destination else self._family.all_ones
+            keys = [float(value) if mask == ones else ANYTHING for _, value, mask in destinations]
+            exact = self._family is Family.IPV4
             tests = [
-                (source_test(source, header.not_source), *rest) for source, rest in zip(sources, tests, strict=False)
+                rest if exact and key is not ANYTHING else (destination_test(network, inverted), *rest)
+                for key, network, rest in zip(keys, destinations, tests, strict=False)
             ]
-        if not self._destination:
-            return repeat(ANYTHING), tests
-        ones = self._all_ones if not header.not_destination else None
-        keys = [network.value if network.mask == ones else ANYTHING for network in destinations]
-        tests = [
-            rest if key is not ANYTHING else (destination_test(network, header.not_destination), *rest)
-            for key, network, rest in zip(keys, destinations, tests, strict=False)
-        ]
+        if self._source:
+            inverted = header.not_source
+            tests = [(source_test(source, inverted), *rest) for source, rest in zip(sources, tests, strict=False)]
         return keys, tests
 
 

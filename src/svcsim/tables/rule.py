@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import attrs
 
-from svcsim.addr import Prefix, format_address
+from svcsim.addr import Family, Prefix, format_address
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.extension import Test
 from svcsim.tables.match import Match
@@ -152,10 +152,10 @@ class Rule(NamedTuple):
         return prefix.value
 
     def header_tests(self) -> tuple[Test, ...]:
-        """What to ask of a packet's header, in the kernel's order, but for the `key`."""
+        """What to ask of a packet's header, in the kernel's order, but for what a `Link` knows from its key."""
         header = self.header
         tests = header.tests
-        if self.destination is not None and self.key is None:
+        if self.destination is not None and (self.key is None or self.destination.family is not Family.IPV4):
             tests = (destination_test(self.destination, header.not_destination), *tests)
         if self.source is not None:
             tests = (source_test(self.source, header.not_source), *tests)

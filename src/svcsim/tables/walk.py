@@ -37,7 +37,7 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
     chain.entered += 1
     link: Link = chain.first
     stack: list[Link] = []
-    dst = skb.dst
+    dst = float(skb.dst)  # as keys are
     trace = skb.trace
     if trace is not None:
         if not base.length:
