@@ -161,3 +161,44 @@ def test_large_rulesets_lie_together():
         with rules["filter"].edit() as edit:
             edit.insert("FORWARD", 1, rule)
     assert len(chain) == 420 and chain.loose < 120
+
+
+@pytest.mark.parametrize(
+    ("count", "counted", "fits"), [(251, False, True), (252, False, False), (248, True, True), (249, True, False)]
+)
+def test_how_many_words_the_tool_takes(count, counted, fits):
+    """A line has at most 251 words; counters that are taken leave room for three fewer."""
+    words = ["-A", "FORWARD", "-p", "tcp", *["-m", "tcp"] * ((count - 4) // 2), *["-f"] * (count % 2)]
+    line = ("[1:2] " if counted else "") + " ".join(words)
+    rules = fresh()
+    if fits:
+        rules.restore(f"*filter\n{line}\n{line}\nCOMMIT\n", counters=counted)
+        assert len(rules["filter"].chains["FORWARD"]) == 2
+        return
+    with pytest.raises(RestoreError, match="Parser cannot handle more arguments") as caught:
+        rules.restore(f"*filter\n{line}\nCOMMIT\n", counters=counted)
+    assert caught.value.column == len(line) - len(words[-1]) + 1
+
+
+@pytest.mark.parametrize(("letter", "most"), [("x", 1023), ("\u00e9", 512)])
+def test_how_long_a_word_may_be(letter, most):
+    """A word has at most 1023 bytes, also where lines like it are known."""
+    lines = [f'-A INPUT -m comment --comment "a {letter * length}"' for length in (1, most - 2, most - 1)]
+    rules = fresh()
+    rules.restore("\n".join(["*filter", *lines[:2], "COMMIT", ""]))
+    with pytest.raises(RestoreError, match="Parameter too long!") as caught:
+        rules.restore("\n".join(["*filter", *lines, "COMMIT", ""]))
+    assert (caught.value.line, caught.value.column) == (4, 31)
+
+
+def test_a_long_line_goes_on_as_the_next():
+    """A line of more than 10239 bytes is cut there, and the rest is read as a line of its own."""
+    rules = fresh()
+    first = "-A INPUT -j ACCEPT".ljust(10239)
+    rules.restore(f"*filter\n{first}-A INPUT -j DROP\nCOMMIT\n")
+    assert saved(rules)[-3:-1] == ["-A INPUT -j ACCEPT", "-A INPUT -j DROP"]
+    rules.restore(f"*filter\n#{'x' * 10238}-A FORWARD -j DROP\nCOMMIT\n")
+    assert saved(rules)[-2] == "-A FORWARD -j DROP"
+    with pytest.raises(RestoreError, match="no command specified") as caught:
+        rules.restore(f"*filter\n{first}  \nCOMMIT\n")
+    assert caught.value.line == 3

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rulesets import fresh, rulesets, text_of
 from svcsim.addr import Family
 from svcsim.node import Node
-from svcsim.tables.grammar import split_line, word_columns
+from svcsim.tables import grammar
+from svcsim.tables.grammar import next_line, split_line, word_columns
 from svcsim.tables.options import c_integer, read_network
 from svcsim.tables.texts import quote
 from svcsim.tools.iptables import iptables
@@ -135,3 +136,18 @@ def test_c_integers(text, number):
 def test_networks(text, shown):
     """A network may be shortened, masked by an address, or written in hexadecimal; its host bits are cleared."""
     assert str(read_network(text, Family.IPV4)) == shown
+
+
+@given(st.text("a\u00e9\U0001f600\udc80\n", max_size=40), st.integers(1, 9))
+def test_lines_fit_into_a_buffer(text, size):
+    """Whatever a text holds, its lines put together are the text, and none is longer than the buffer."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(grammar, "LONGEST_LINE", size + 4)
+        at, parts = 0, []
+        while at < len(text):
+            line, following, whole = next_line(text, at)
+            assert following > at and "\n" not in line
+            assert len(line.encode(errors="surrogateescape")) + whole <= size + 4
+            parts.append(line + "\n" * whole)
+            at = following
+    assert "".join(parts) == text

@@ -23,6 +23,7 @@ from svcsim.addr import Family
 from svcsim.errors import SvcsimError
 from svcsim.tables.chain import ANYTHING, RUN, Chain, Link
 from svcsim.tables.extension import Extension, Test
+from svcsim.tables.grammar import LONGEST_LINE, MOST_WORDS
 from svcsim.tables.match import Match
 from svcsim.tables.parser import Parser, Use
 from svcsim.tables.problems import UsageError
@@ -39,10 +40,11 @@ _CHAIN, _FIRST_VALUE = 2, 3
 _MOST_FORMS = 64
 #: So many different values of an extension are kept.
 _MOST_VALUES = 1 << 17
-#: Words of printable ASCII; whoever writes others has his line read word by word.
-_BARE, _QUOTED = r"([!#-\[\]-~]++)", r'"([^"\\\n]*+)"'
+#: Words of printable ASCII, not too long; whoever writes others has his line read word by word.
+_BARE, _QUOTED = r"([!#-\[\]-~]{1,255}+)", r'"([^"\\\n]{0,255}+)"'
 _COUNTERS = r"(?:\[([0-9]{1,19}):([0-9]{1,19})\] ?)?"
-_NETWORK = r"([0-9a-fA-F.:]++(?:/[0-9]++)?)"
+_NETWORK = r"([0-9a-fA-F.:]{1,39}+(?:/[0-9]{1,3}+)?)"
+_LONGEST_VALUE = 1020  # bytes
 #: Of these chains the tool knows that a packet has not both devices; rules that name one are read word by word.
 _LIMITED = "(?!(?:PREROUTING|INPUT|OUTPUT|POSTROUTING) )"
 
@@ -311,6 +313,9 @@ class Forms:
         chains: Mapping[str, Chain],
     ) -> None:
         """Learn the form of *line*, which was read as *rule*, if it is one that other lines can have."""
+        longest = len(line) + _LONGEST_VALUE * (2 + len(plan.networks) + len(plan.values))
+        if longest > LONGEST_LINE or len(words) + 3 > MOST_WORDS:
+            return  # others of its form might be too long to be read
         if not plan.plain or len(self.known) >= _MOST_FORMS:
             return
         form = Form(parser, line, words, plan, uses, rule)

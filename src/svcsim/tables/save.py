@@ -15,7 +15,7 @@ from svcsim.clock import SECOND
 from svcsim.errors import ConfigError, ExistsError, MissingError, RulesetError, UnsupportedError
 from svcsim.tables.edit import Edit
 from svcsim.tables.execute import execute
-from svcsim.tables.grammar import split_line, word_columns
+from svcsim.tables.grammar import next_line, split_line, word_columns
 from svcsim.tables.problems import UsageError
 from svcsim.tables.reader import Reading, read_counters
 
@@ -28,7 +28,9 @@ _NAME_LENGTH = 29
 _VERSION = "1.8.9"
 _LONGEST_REACH = 4096
 #: The line of a user's chain as it is always written.
-_NEW_CHAIN = re.compile(r":(?!(?:ACCEPT|DROP|QUEUE|RETURN) )([!-,.-~][!-~]{0,27}) - \[[0-9]+:[0-9]+\]\n").match
+_NEW_CHAIN = re.compile(
+    r":(?!(?:ACCEPT|DROP|QUEUE|RETURN) )([!-,.-~][!-~]{0,27}) - \[[0-9]{1,20}:[0-9]{1,20}\]\n"
+).match
 
 
 class RestoreError(RulesetError):
@@ -95,11 +97,9 @@ class _Restore:
                     passed, at = self._rules(self.edit, text, at)
                     number += passed
                 number += 1
-                stop = text.find("\n", at)
-                line = text[at:stop] if stop >= 0 else text[at:]
-                at = stop + 1 or len(text)
+                line, at, whole = next_line(text, at)
                 if line and line[0] != "#":
-                    self._line(line, number, whole=stop >= 0)
+                    self._line(line, number, whole=whole)
             if self.edit is not None:
                 number, line = number + 1, ""
                 raise ConfigError(f"COMMIT expected at line {number}")
@@ -228,8 +228,9 @@ class _Restore:
             if self.counters:
                 counters = read_counters(packets, size)
         chains = edit.table.chains
-        reading = Reading(self.parser, split_line(rest + "\n"), lambda table: chains, edit.table.name, restoring=True)
         try:
+            words = split_line(rest + "\n", 3 if counters else 0)
+            reading = Reading(self.parser, words, lambda table: chains, edit.table.name, restoring=True)
             command = reading.read()
         except UsageError as error:
             if error.word is not None and rest is not line:
