@@ -13,7 +13,7 @@ import attrs
 from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Rule
 
-__all__ = ["FLAGS", "GLOBAL", "LONG_NAMES", "VERBS", "Command"]
+__all__ = ["FLAGS", "GLOBAL", "LONG_NAMES", "OPTIONAL_CHAIN", "VERBS", "Command"]
 
 #: The commands, with the options that each may not have: n s d p j v x i o 0 (line numbers) c f.
 VERBS: Mapping[str, str] = {
@@ -76,6 +76,8 @@ LONG_NAMES: Mapping[str, str] = {
 
 #: Letters that stand for flags, without a value; a verb with an optional chain takes one only if it is attached.
 FLAGS = frozenset("nvxfVh046")
+#: Verbs whose chain may be left out.
+OPTIONAL_CHAIN = frozenset("LSFZX")
 #: Words that are an option, whole, with its letter.
 GLOBAL: Mapping[str, str] = {
     **{f"-{letter}": letter for letter in LONG_NAMES.values() if letter != "0"},

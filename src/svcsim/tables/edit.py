@@ -18,7 +18,8 @@ from svcsim.tables.problems import Refusal
 from svcsim.tables.rule import Jump, Rule
 
 if TYPE_CHECKING:
-    from svcsim.tables.forms import Form, Stretch
+    from svcsim.tables.form import Form
+    from svcsim.tables.forms import Stretch
     from svcsim.tables.table import Table
 
 __all__ = ["Edit"]

@@ -119,10 +119,10 @@ class Parser:
                 keep(self._extensions, key, found)
         return found
 
-    def values_of(self, use: Use, places: list[int]) -> dict[Any, Extension]:
-        """What is kept of an extension used like *use* by the values in some places among its words."""
+    def values_of(self, plugin: type[Extension], use: Use, places: list[int]) -> dict[Any, Extension]:
+        """What is kept of extensions of class *plugin*, used like *use*, by the values in some places of its words."""
         words = [None if place in places else word for place, word in enumerate(use.words)]
-        return self._values.setdefault((use.plugin, use.proto if use.plugin.reads_protocol else None, *words), {})
+        return self._values.setdefault((plugin, use.proto if plugin.reads_protocol else None, *words), {})
 
     def read(self, plugin: type[Extension], given: list[str], proto: tuple[int, bool]) -> Extension:
         """Read an extension from the words given to it; *proto* is what the rule had said of its protocol by then."""

@@ -1,7 +1,7 @@
 """
 Reading command lines as the tool reads them, complaints included.
 
-Behaviour of: the argument parser of iptables 1.8.9 (legacy) and getopt_long, abbreviations and bundled letters included.
+Behaviour of: the argument parser of iptables 1.8.9 (legacy).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import re
 from collections.abc import Callable, Container
 
 from svcsim.addr import Family, Prefix
-from svcsim.tables.command import FLAGS, GLOBAL, LONG_NAMES, Command
-from svcsim.tables.forms import Plan
+from svcsim.tables.command import OPTIONAL_CHAIN, Command
 from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_number
-from svcsim.tables.options import Option, c_integer, read_network
+from svcsim.tables.options import c_integer, read_network
 from svcsim.tables.parser import UNMODELLED_TARGETS, Parser, Use
 from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Header, Jump, Rule
 from svcsim.tables.target import TARGETS, Target
+from svcsim.tables.words import Words
 
 __all__ = ["Reading", "read_command", "read_counters"]
 
@@ -30,8 +30,7 @@ ChainsOf = Callable[[str], Container[str]]
 _NAME_LENGTH = 29
 _DEVICE_LENGTH = 15
 _RULE_VERBS = frozenset("ACDIR")
-#: Verbs whose chain may be left out, and those that may have a rule's number behind it.
-_OPTIONAL_CHAIN = frozenset("LSFZX")
+#: Verbs that may have a rule's number behind the chain.
 _NUMBERED = frozenset("DIRLSZ")
 _VERBS = frozenset("ACDIRLSFZNXPE")
 _INVERTIBLE = frozenset("sdpiof")
@@ -73,168 +72,41 @@ def read_counters(packets: str, size: str) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-class Reading:
-    """One line being read; *plan* and *uses* are what a form can be learned from afterwards."""
+class Reading(Words):
+    """One line being read."""
 
     def __init__(
         self, parser: Parser, words: list[str], chains: ChainsOf, table: str, *, restoring: bool = False
     ) -> None:
-        self.parser, self.words, self.chains, self.restoring = parser, words, chains, restoring
+        super().__init__(parser, words)
+        self.chains, self.restoring = chains, restoring
         self.family = parser.family
         self.command = Command(table=table)
-        self.at = 0
-        self.inverted = False
-        self.signs: set[str] = set()
         self.texts: dict[str, str] = {}
-        self.proto = 0
-        self.uses: list[Use] = []
         self.jump = ""
         self.goto = False
         self.aim: Use | None = None
-        self.loaded = False  # the match of the protocol, because of an option
-        self.plan = Plan()
 
     def read(self) -> Command:
         """Read all words, then put them together; a complaint says at which word."""
+        command = self.command
         try:
-            return self._read()
+            self.scan()
+            if self.answered or command.other_family:
+                return command
+            if self.inverted:
+                raise UsageError("nothing appropriate following !")
+            if not command.verb:
+                raise UsageError("no command specified")
+            self._finish()
         except UsageError as error:
             error.word = max(self.at - 1, 0)
             raise
-
-    def _read(self) -> Command:
-        words, command = self.words, self.command
-        while self.at < len(words):
-            word = words[self.at]
-            self.at += 1
-            if word == "!":
-                if self.inverted:
-                    raise UsageError("multiple consecutive ! not allowed")
-                self.inverted = True
-                continue
-            if word == "--":
-                break
-            if word.startswith("--"):
-                self._long(word)
-            elif word.startswith("-") and word != "-":
-                self._bundle(word)
-            else:
-                raise UsageError(f"Bad argument `{word}'", bare=True)
-            self.inverted = False
-            if command.given & _ANSWERED_AT_ONCE:
-                return command
-        if self.at < len(words):
-            raise UsageError("unknown arguments found on commandline")
-        if command.other_family:
-            return command
-        if self.inverted:
-            raise UsageError("nothing appropriate following !")
-        if not command.verb:
-            raise UsageError("no command specified")
-        self._finish()
         return command
-
-    # -- words ---------------------------------------------------------------------------------------------------------
-
-    def _long(self, word: str) -> None:
-        """``--name``, ``--name=value``, or the beginning of a name that means one option only."""
-        name, equals, attached = word.partition("=")
-        letter = GLOBAL.get(name)
-        if letter is None:
-            found = self._own(name)
-            if found is None:
-                letter, found = self._abbreviated(name)
-            if found is not None:
-                self._extension_option(*found, word, attached if equals else None)
-                return
-        if letter is None:
-            self._unknown(word)
-            return
-        takes = letter not in FLAGS and letter not in _OPTIONAL_CHAIN and letter != "w"
-        if equals and not takes and letter not in _OPTIONAL_CHAIN and letter != "w":
-            raise UsageError(f'unknown option "{word}"')
-        self._option(letter, attached if equals else self._argument(word) if takes else None)
-
-    def _bundle(self, word: str) -> None:
-        """``-x``, ``-nv``, or a letter with its value attached."""
-        rest = word[1:]
-        while rest:
-            letter, rest = rest[0], rest[1:]
-            if f"-{letter}" not in GLOBAL:
-                raise UsageError(f'unknown option "{word}"')
-            if letter in FLAGS:
-                self._option(letter, None)
-            elif letter in _OPTIONAL_CHAIN or letter == "w":
-                self._option(letter, rest or None)
-                return
-            else:
-                self._option(letter, rest or self._argument(f"-{letter}"))
-                return
-
-    def _argument(self, word: str) -> str:
-        """The next word, which belongs to the option *word*."""
-        if self.at >= len(self.words):
-            raise UsageError(f'option "{word}" requires an argument')
-        self.at += 1
-        return self.words[self.at - 1]
-
-    def _next_plain(self) -> str | None:
-        """The next word if it is neither an option nor a ``!``; it is taken."""
-        if self.at < len(self.words) and self.words[self.at][:1] not in ("-", "!"):
-            self.at += 1
-            return self.words[self.at - 1]
-        return None
-
-    def _own(self, name: str) -> tuple[Use, Option] | None:
-        """The extension that knows an option, the one loaded last if there are several."""
-        for use in reversed(self.uses):
-            option = use.table.get(name)
-            if option is not None:
-                return use, option
-        return None
-
-    def _abbreviated(self, beginning: str) -> tuple[str | None, tuple[Use, Option] | None]:
-        """What *beginning* is the beginning of: a general option's letter or an extension's option, if it is clear."""
-        letters = {letter for name, letter in LONG_NAMES.items() if f"--{name}".startswith(beginning)}
-        own: dict[tuple[int, str], tuple[Use, Option]] = {}
-        for use in self.uses:
-            for name, option in use.table.items():
-                if name.startswith(beginning):
-                    own[id(use), option.canonical] = (use, option)
-        if len(letters) + len(own) != 1:
-            return None, None
-        return (letters.pop(), None) if letters else (None, next(iter(own.values())))
-
-    def _unknown(self, word: str) -> None:
-        """Load the match of the protocol, if that was not done yet, and try *word* again."""
-        plugin = None if self.loaded else self.parser.implicit_match(self.proto)
-        if plugin is None:
-            raise UsageError(f'unknown option "{word}"')
-        self.loaded = True
-        self.uses.append(Use(plugin))
-        self._long(word)
-
-    def _extension_option(self, use: Use, option: Option, word: str, attached: str | None) -> None:
-        """Note an option of an extension with its words."""
-        if not use.words:
-            use.proto = (self.proto, "p" in self.signs)
-        if attached is not None or word not in use.table:
-            self.plan.plain = False
-        values = [] if attached is None else [attached]
-        if attached is None and option.arity:
-            values.append(self._argument(word))
-        if option.arity == 2:
-            second = self._next_plain()
-            if second is None:
-                raise UsageError(f"--{option.canonical} requires two args.")
-            values.append(second)
-        use.words += [*(["!"] if self.inverted else []), f"--{option.name}", *values]
-        if option.arity == 1:
-            self.plan.values[self.at - 1] = (use, len(use.words) - 1)
 
     # -- options -------------------------------------------------------------------------------------------------------
 
-    def _option(self, letter: str, value: str | None) -> None:
+    def option(self, letter: str, value: str | None) -> None:
         """Take one general option."""
         command = self.command
         if self.inverted and letter not in _INVERTIBLE:
@@ -258,7 +130,7 @@ class Reading:
             self._once("c")
             self._counters(value or "")
         elif letter == "w":
-            seconds = self._next_plain() if value is None else value
+            seconds = self.next_plain() if value is None else value
             if seconds is not None and c_integer(seconds) is None:
                 raise UsageError("wait seconds not numeric")
         elif letter == "W":
@@ -267,6 +139,7 @@ class Reading:
             command.other_family = command.other_family or int(letter) != self.family
         elif letter != "M":
             self._once(letter)
+            self.answered = letter in _ANSWERED_AT_ONCE
 
     def _once(self, letter: str) -> None:
         if letter in self.command.given:
@@ -277,24 +150,24 @@ class Reading:
         """A command, with the chain, number and name that may follow."""
         command = self.command
         command.begin(letter)
-        if letter in _OPTIONAL_CHAIN and value is None:
-            value = self._next_plain()
+        if letter in OPTIONAL_CHAIN and value is None:
+            value = self.next_plain()
         if value is not None:
             command.chain = value
         if letter == "N":
             self._check_new_name(value or "")
         elif letter == "E":
-            name = self._next_plain()
+            name = self.next_plain()
             if name is None:
                 raise UsageError("-E requires old-chain-name and new-chain-name")
             command.new_name = name
         elif letter == "P":
-            policy = self._next_plain()
+            policy = self.next_plain()
             if policy is None:
                 raise UsageError("-P requires a chain and a policy")
             command.policy = policy
         elif letter in _NUMBERED and value is not None:
-            number = self._next_plain()
+            number = self.next_plain()
             if number is not None:
                 command.number = c_integer(number, 1, 2**31 - 1) or 0
                 if not command.number:
@@ -314,7 +187,7 @@ class Reading:
     def _counters(self, value: str) -> None:
         packets, comma, size = value.partition(",")
         if not comma:
-            second = self._next_plain()
+            second = self.next_plain()
             if second is None:
                 raise UsageError("-c requires packet and byte counter")
             size = second
