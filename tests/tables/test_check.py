@@ -11,8 +11,8 @@ from rulesets import fresh
 from svcsim.addr import Family
 from svcsim.errors import ConfigError
 from svcsim.tables.problems import Refusal
+from svcsim.tables.restore import RestoreError
 from svcsim.tables.rule import Rule
-from svcsim.tables.save import RestoreError
 
 
 def refused(table: str, *lines: str, family: Family = Family.IPV4) -> str | None:

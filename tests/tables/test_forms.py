@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rulesets import fresh, rulesets, text_of
 from svcsim.addr import Family
 from svcsim.errors import RulesetError
-from svcsim.tables import save
+from svcsim.tables import restore as restoring
 from svcsim.tables.forms import Forms, Stretch
-from svcsim.tables.save import RestoreError, restore
+from svcsim.tables.restore import RestoreError, restore
 
 KUBE = """*nat
 :KUBE-SERVICES - [0:0]
@@ -174,9 +174,9 @@ def test_how_many_lines_are_taken_at_once_does_not_matter(rules, counted, noflus
     ]
     text = "\n".join([*lines, ""])
     answers = []
-    for reach in (most, save._LONGEST_REACH):
+    for reach in (most, restoring._LONGEST_REACH):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(save, "_LONGEST_REACH", reach)
+            patched.setattr(restoring, "_LONGEST_REACH", reach)
             own = fresh()
             for flush in (True, not noflush):
                 restore(own, text, flush=flush, counters=counted)

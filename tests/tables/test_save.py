@@ -10,7 +10,7 @@ from rulesets import fresh
 from svcsim.addr import Family
 from svcsim.errors import RulesetError, UnsupportedError
 from svcsim.node import Node
-from svcsim.tables.save import RestoreError
+from svcsim.tables.restore import RestoreError
 
 
 def saved(rules, table: str = "filter", *, counters: bool = False) -> list[str]:
@@ -96,6 +96,7 @@ def test_only_one_table():
         ("*filter\n-A NONE\nCOMMIT\n", 2, None, "No chain/target/match by that name."),
         ("*filter\n:L - [0:0]\n-A L -j L\n-A INPUT -j L\nCOMMIT\n", 5, None, "a loop: L leads back to itself"),
         ("*filter\n-A INPUT -j ACCEPT\n", 3, None, "COMMIT expected at line 3"),
+        ("*filter\n-A INPUT -j ACCEPT\n-A INPUT -j ACCEPT\n", 4, None, "COMMIT expected at line 4"),
         ("-A INPUT -j ACCEPT\n", 1, None, "line 1 failed"),
         ("*none\nCOMMIT\n", 1, None, "unable to initialize table 'none'"),
         ("*filter\nCOMMIT", 2, 1, "Bad argument `COMMIT'"),

@@ -21,7 +21,8 @@ from svcsim.tables.edit import Edit
 from svcsim.tables.extension import Loader
 from svcsim.tables.forms import Forms
 from svcsim.tables.parser import Parser
-from svcsim.tables.save import restore, save
+from svcsim.tables.restore import restore
+from svcsim.tables.save import save
 from svcsim.tables.walk import walk
 
 if TYPE_CHECKING:

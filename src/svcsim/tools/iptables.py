@@ -16,7 +16,8 @@ from svcsim.tables.command import Command
 from svcsim.tables.execute import execute
 from svcsim.tables.problems import Refusal, UsageError
 from svcsim.tables.reader import read_command
-from svcsim.tables.save import RestoreError, restore, save
+from svcsim.tables.restore import RestoreError, restore
+from svcsim.tables.save import save
 from svcsim.tables.table import TABLES, Ruleset
 from svcsim.tools.command import Completed
 
