@@ -122,7 +122,10 @@ class Parser:
     def values_of(self, plugin: type[Extension], use: Use, places: list[int]) -> dict[Any, Extension]:
         """What is kept of extensions of class *plugin*, used like *use*, by the values in some places of its words."""
         words = [None if place in places else word for place, word in enumerate(use.words)]
-        return self._values.setdefault((plugin, use.proto if plugin.reads_protocol else None, *words), {})
+        key = (plugin, use.proto if plugin.reads_protocol else None, *words)
+        if key not in self._values:
+            keep(self._values, key, {})
+        return self._values[key]
 
     def read(self, plugin: type[Extension], given: list[str], proto: tuple[int, bool]) -> Extension:
         """Read an extension from the words given to it; *proto* is what the rule had said of its protocol by then."""
