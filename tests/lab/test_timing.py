@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,13 @@ def test_noise_lowers_the_explained_part():
     assert fit_line([0, 1, 2, 3], [0, 1, 2, 3]).r_squared == 1.0
     assert fit_line([0, 1, 2, 3], [0, 2, 1, 3]).r_squared == pytest.approx(0.64)
     assert fit_line([0, 1, 0, 1], [1, 1, 2, 2]).r_squared == 0.0
+
+
+def test_a_weight_is_so_many_points():
+    """A point of weight two counts as two points do, one of weight zero not at all."""
+    weighted = fit_line([0, 1, 2, 9], [0, 2, 1, 50], [2, 1, 1, 0])
+
+    assert attrs.astuple(weighted) == pytest.approx(attrs.astuple(fit_line([0, 0, 1, 2], [0, 0, 2, 1])))
 
 
 def test_points_above_one_another_have_no_slope():
