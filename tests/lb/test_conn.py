@@ -90,9 +90,9 @@ def test_a_template_waits_for_its_connections():
     template = conn(cport=0, template=True)
     template.timeout = 5 * SECOND
     conns.add(template)
-    child = conn(control=template)
+    child = conn()
+    child.depend_on(template)
     child.timeout = 30 * SECOND
-    template.controlled = 1
     conns.add(child)
 
     clock.advance(29 * SECOND)

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 import attrs
 
-from svcsim.clock import SECOND, Clock, Timer
+from svcsim.clock import MILLISECOND, SECOND, Clock, Timer
 from svcsim.lb.service import Destination, ForwardingMethod
 from svcsim.lb.states import SCTP_NAMES, TCP_NAMES
 from svcsim.packet import Proto
@@ -28,6 +28,7 @@ _IN_USE = 60 * SECOND
 _TABLE_BITS = 12  # ip_vs.conn_tab_bits
 _NO_PORT = 0xFFFF
 _MASQ = ForwardingMethod.MASQ
+_TICK = 4 * MILLISECOND  # a kernel of 250 Hz
 
 
 @attrs.define(eq=False)
@@ -60,12 +61,29 @@ class VsConn:
     timeout: int = _NEW
     in_pkts: int = 0
     control: VsConn | None = None
-    controlled: int = 0
+    dependants: set[VsConn] | None = None  # whose *control* this is
     timer: Timer | None = None
     raddr: int = 0  # where the replies come from: the destination if it is masqueraded, else the virtual address
     rport: int = 0
     serial: int = 0  # grows with every connection that is entered; 0 out of the table
     older: VsConn | None = None  # the next one of the same client port
+
+    @property
+    def controlled(self) -> int:
+        """How many connections depend on this one."""
+        return len(self.dependants) if self.dependants else 0
+
+    def depend_on(self, template: VsConn) -> None:
+        """Have *template* for *control*."""
+        self.control = template
+        if template.dependants is None:
+            template.dependants = set()
+        template.dependants.add(self)
+
+    def leave_control(self) -> None:
+        """Depend on nothing any more; *control* still tells on what it did."""
+        if self.control is not None and self.control.dependants is not None:
+            self.control.dependants.discard(self)
 
     @property
     def state_name(self) -> str:
@@ -170,16 +188,18 @@ class ConnTable:
         self._link(template)
 
     def _fire(self, conn: VsConn) -> None:
-        if conn.controlled:
+        if conn.dependants and conn.timer is not None:
+            last = _last_of_slot(conn, self.clock.now)
+            if last is not None:
+                conn.timer.reset(last + 1)
+                return
             conn.timeout = _IN_USE
             self.touch(conn)
             return
         self._unlink(conn)
         if conn.timer is not None:
             conn.timer.cancel()
-        control = conn.control
-        if control is not None:
-            control.controlled -= 1
+        conn.leave_control()
         self._expired(conn)
 
     def _link(self, conn: VsConn) -> None:
@@ -210,6 +230,35 @@ class ConnTable:
         conn.older = None
         conn.serial = 0
         self._size -= 1
+
+
+def _slot(deadline: int, timeout: int) -> int:
+    """
+    When a timer fires at last that was set *timeout* before its *deadline*.
+
+    The kernel's timer wheel is the coarser the longer a timer runs: 4 ms for a quarter of a second, then eight times as
+    much for every eightfold time.
+    """
+    width, reach = _TICK, 64 * _TICK
+    while timeout >= reach:
+        width, reach = width * 8, reach * 8
+    return (deadline // width + 1) * width
+
+
+def _last_of_slot(template: VsConn, now: int) -> int | None:
+    """
+    When the last connection of a template that is due *now* is due itself, if all fire in its slot of the wheel.
+
+    Of one slot the timer that was set last fires first. So a template goes with connections that were last heard of
+    when it was, or little later. Timers fire at their own time here; the template waits for the connections.
+    """
+    end, last = _slot(now, template.timeout), now
+    for each in template.dependants or ():
+        due = each.timer.deadline if each.timer is not None else None
+        if due is None or _slot(due, each.timeout) > end:
+            return None
+        last = max(last, due)
+    return last
 
 
 def _rotate(value: int, by: int) -> int:

@@ -122,11 +122,10 @@ class Director(Control):
         else:
             conn.in_pkts += 1
             timer, deadline = conn.timer, self.clock.now + conn.timeout
-            if timer is not None:
-                if timer.queued <= deadline:
-                    timer.deadline = deadline  # to put off is an assignment
-                else:
-                    timer.reset(deadline)
+            if timer is not None and timer.queued <= deadline:
+                timer.deadline = deadline  # what `touch` does, where there is nothing else to it
+            else:
+                self.conns.touch(conn)
         return verdict
 
     def _reconsider(self, conn: VsConn, skb: Skb) -> tuple[VsConn | None, Verdict | None]:
@@ -294,8 +293,7 @@ class Director(Control):
         assert dest is not None
         port = dest.port if exact and dest.port else dport
         conn = self._connect(service, skb, dest.address, port, dest)
-        conn.control = template
-        template.controlled += 1
+        conn.depend_on(template)
         self.conns.touch(template)
         return conn
 
@@ -395,9 +393,7 @@ class Director(Control):
             update_conntrack(conn, skb, state, request=False)
         else:
             skb.untrack()
-        timer = conn.timer
-        if timer is not None:
-            timer.reset(self.clock.now + conn.timeout)
+        self.conns.touch(conn)
         return _ACCEPT
 
     def _reroute(self, skb: Skb, state: HookState) -> bool:
@@ -518,8 +514,7 @@ class Director(Control):
 
     def _conn_done(self, conn: VsConn) -> None:
         """The end of a one-packet connection: it was never in the table."""
-        if conn.control is not None:
-            conn.control.controlled -= 1
+        conn.leave_control()
         self._unbind(conn)
 
     def _conn_expired(self, conn: VsConn) -> None:
