@@ -63,8 +63,7 @@ def _cuts(length: int, room: int, sizes: Sequence[int]) -> Iterator[tuple[int, i
         if room < 8:
             raise PacketError(f"no room for data: {room} bytes behind the header")
         even = room & ~7
-        # The last piece may fill the room to the byte.
-        sizes = [even] * (max(length - room, 0) // even + (length > room))
+        sizes = [even] * -(min(room - length, 0) // even)  # the last piece may fill the room to the byte
         sizes.append(length - sum(sizes))
     at = 0
     for size in sizes:

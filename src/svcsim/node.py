@@ -283,16 +283,25 @@ class Node:
         if kind is _UNICAST:
             return self._forward(skb, route)
         if kind is _LOCAL or kind is _BROADCAST or kind is RouteKind.MULTICAST:
-            whole = not (skb.original.more_fragments or skb.original.fragment_offset)
-            if not whole and skb.family is Family.IPV4 and not self._completes(skb):
-                return Verdict.STOLEN
+            packet = skb.original
+            if packet.more_fragments or packet.fragment_offset:
+                return self._arrive_in_pieces(skb)
             verdict = hooks.run(_LOCAL_IN, skb, skb.indev, "")
             if verdict is _ACCEPT:
-                if not whole and skb.family is Family.IPV6 and not self._completes(skb):
-                    return Verdict.STOLEN  # IPv6 puts fragments together behind the hook, which saw each of them
                 self.stack.deliver(skb)
             return verdict
         return self._refuse(skb, route)
+
+    def _arrive_in_pieces(self, skb: Skb) -> Verdict:
+        """A fragment for this host: IPv4 puts them together before LOCAL_IN, IPv6 behind it, so that it sees each."""
+        if skb.family is Family.IPV4 and not self._completes(skb):
+            return Verdict.STOLEN
+        verdict = self.hooks[skb.family].run(_LOCAL_IN, skb, skb.indev, "")
+        if verdict is _ACCEPT:
+            if skb.family is Family.IPV6 and not self._completes(skb):
+                return Verdict.STOLEN
+            self.stack.deliver(skb)
+        return verdict
 
     def _completes(self, skb: Skb) -> bool:
         """Hold a fragment for this host; whether its datagram is whole now, which *skb* then is."""

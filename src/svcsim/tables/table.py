@@ -24,6 +24,7 @@ from svcsim.tables.parser import Parser
 from svcsim.tables.restore import restore
 from svcsim.tables.save import save
 from svcsim.tables.walk import walk
+from svcsim.trace import Policy
 
 if TYPE_CHECKING:
     from svcsim.hooks import Host
@@ -69,6 +70,7 @@ class Table:
         self.hooks = TABLES[name]
         self.chains: dict[str, Chain] = {}
         self.bases: list[Any] = []
+        self.policies: list[Policy] = []  # what a trace says of each of the bases, if no rule decides
         self.checker = Checker(self)
         self.forms = Forms()
         self._loader = loader
@@ -110,10 +112,15 @@ class Table:
         for hook in self.hooks:
             name = _CHAINS[hook]
             self.chains[name] = self.bases[hook] = Chain(name, policies.get(name, Verdict.ACCEPT))
+        self._tell_policies()
 
     def put_back(self, chains: dict[str, Chain], bases: list[Any]) -> None:
         """Have the chains that were here before."""
         self.chains, self.bases = chains, bases
+        self._tell_policies()
+
+    def _tell_policies(self) -> None:
+        self.policies = [Policy(self.name, base) for base in self.bases]
 
     def count_references(self) -> None:
         """Count anew how many rules lead to each chain."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from svcsim.hooks import HookState, Skb, Verdict
 from svcsim.tables.chain import CONTINUE, END, GOTO, JUMP, RETURN, RUN, Link
 from svcsim.tables.told import ToldWalk
-from svcsim.trace import Policy
 
 if TYPE_CHECKING:
     from svcsim.tables.table import Table
@@ -41,7 +40,7 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
     trace = skb.trace
     if trace is not None:
         if not base.length:
-            trace.append(Policy(table.name, base))
+            trace.append(table.policies[state.hook])
             trace = None  # nothing else to tell
         else:
             base.renumber()
