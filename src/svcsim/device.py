@@ -57,6 +57,7 @@ class Device:
     kind: str
     mtu: int = 1500
     up: bool = True
+    group: int = 0
     addresses: list[DeviceAddress] = attrs.field(factory=list)
 
     def of_family(self, family: Family) -> Iterator[DeviceAddress]:

@@ -21,6 +21,7 @@ from svcsim.trace import Stage, Trace
 if TYPE_CHECKING:
     from svcsim.clock import Clock
     from svcsim.conntrack import Conn, Conntrack
+    from svcsim.device import Devices
     from svcsim.rng import Streams
     from svcsim.route import Route, Routing
     from svcsim.sysctl import Sysctls
@@ -343,6 +344,7 @@ class Host(Protocol):
     sysctls: Sysctls
     kernel: tuple[int, ...]  # the version whose behaviour is meant, as (6, 18)
     hooks: dict[Family, Hooks]
+    devices: Devices
     routes: dict[Family, Routing]
     conntrack: Conntrack
     tracking: dict[Family, Tracking]

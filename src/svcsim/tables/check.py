@@ -94,7 +94,7 @@ class Checker:
             header = rule.header
             key = (extension.__class__, header.proto, header.not_proto)
             if key not in self._fine:
-                place = Place(self._table.family, self._table.name, frozenset(), header.proto, header.not_proto)
+                place = self._place(rule, frozenset())
                 extension.check(place)
                 if extension.__class__.check is Extension.check:
                     self._fine.add(key)
@@ -153,12 +153,16 @@ class Checker:
                     seen.add((id(rule), hooks))
                     self._check_hooks(rule, hooks)
 
+    def _place(self, rule: Rule, hooks: frozenset[Hook]) -> Place:
+        header = rule.header
+        return Place(self._table.family, self._table.name, hooks, header.proto, header.not_proto, rule.matches)
+
     def _check_hooks(self, rule: Rule, reached: int) -> None:
         """Refuse *rule* if it may not be reached from these hooks."""
-        hooks, header = _HOOKS[reached], rule.header
+        hooks = _HOOKS[reached]
         for extension in _extensions(rule):
             if not extension.carefree:
-                extension.check(Place(self._table.family, self._table.name, hooks, header.proto, header.not_proto))
+                extension.check(self._place(rule, hooks))
 
 
 def _spread_all(bases: list[Chain]) -> None:

@@ -35,7 +35,8 @@ E = TypeVar("E", bound="Extension")
 @attrs.frozen
 class Place:
     """
-    Where a rule stands: its table, the hooks that its chain can be reached from, and the protocol that it names.
+    Where a rule stands: its table, the hooks that its chain can be reached from, and the protocol that it names; and the
+    *matches* of the rule.
 
     A chain that nothing leads to has no hooks.
     """
@@ -45,6 +46,7 @@ class Place:
     hooks: frozenset[Hook]
     proto: int = 0
     proto_inverted: bool = False
+    matches: tuple[Extension, ...] = ()
 
 
 class Loader:

@@ -25,7 +25,7 @@ _OTHER_KINDS = frozenset(
     "vcan veth vlan vrf vti vxcan vxlan wwan xfrm virt_wifi".split()
 )
 _NOT_SETTABLE = frozenset(
-    "address addrgenmode alias allmulticast arp broadcast brd carrier dynamic group gso_max_size link-netnsid "
+    "address addrgenmode alias allmulticast arp broadcast brd carrier dynamic gso_max_size link-netnsid "
     "master multicast name netns nomaster numrxqueues numtxqueues promisc protodown qlen trailers txqlen txqueuelen "
     "type vf vrf xdp".split()
 )
@@ -79,7 +79,7 @@ def _add(node: Node, words: Words) -> Completed:
 
 def _set(node: Node, words: Words) -> Completed:
     given = words.options(
-        {"dev", "mtu"}, positional="dev", flags={"up", "down"}, refused=_NOT_SETTABLE, command="link set"
+        {"dev", "mtu", "group"}, positional="dev", flags={"up", "down"}, refused=_NOT_SETTABLE, command="link set"
     )
     device = find_device(node, given, exit_code=255)
     if "mtu" in given:
@@ -93,6 +93,8 @@ def _set(node: Node, words: Words) -> Completed:
             node.forget_ipv6_addresses(device.name)
         for routing in node.routes.values():
             routing.changed()
+    if "group" in given:
+        device.group = 0 if given["group"] == "default" else number_of("group", given["group"])
     if "down" in given:
         node.set_link(device.name, up=False)
     elif "up" in given:
@@ -146,7 +148,7 @@ def device_lines(device: Device, *, mode: bool) -> list[str]:
     state = "UNKNOWN" if device.up else "DOWN"
     length = 500 if device.kind == "tun" else 1000
     head = f"{device.index}: {device.name}: <{_flags(device)}> mtu {device.mtu} qdisc {queue} state {state}"
-    head += f"{' mode DEFAULT' if mode else ''} group default qlen {length}"
+    head += f"{' mode DEFAULT' if mode else ''} group {device.group or 'default'} qlen {length}"
     if device.kind == "loopback":
         return [head, "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00"]
     if device.kind == "dummy":
