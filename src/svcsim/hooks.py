@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from svcsim.rng import Streams
     from svcsim.route import Route, Routing
     from svcsim.sysctl import Sysctls
-    from svcsim.tables.ipset import IpSets
+    from svcsim.tables.ipsets import IpSets
     from svcsim.tracking import Tracking
 
 __all__ = ["CtInfo", "Hook", "HookEntry", "HookState", "Hooks", "Host", "Owner", "Priority", "Skb", "Verdict"]

@@ -26,7 +26,7 @@ from svcsim.rng import Streams
 from svcsim.route import Route, RouteEntry, RouteKind, Routing
 from svcsim.stack import LocalStack, Socket
 from svcsim.sysctl import Sysctls
-from svcsim.tables.ipset import IpSets
+from svcsim.tables.ipsets import IpSets
 from svcsim.tables.table import Ruleset
 from svcsim.tools import shell
 from svcsim.tools.command import Completed
