@@ -48,6 +48,10 @@ GROUPS = (
             "v6kube",
         )
     ),
+    *(
+        (f"iptables-{family}-", "iptables-tools")
+        for family in ("settext", "settypes", "contool", "conlimits", "product")
+    ),
     ("iptables-", "iptables"),
     *(
         (f"ipvs-{family}-", "ipvs-director")

@@ -25,7 +25,7 @@ from svcsim.tables.ipset_types import Item, SetOptions, SetType
 if TYPE_CHECKING:
     from svcsim.tables.ipsets import IpSets
 
-__all__ = ["Entry", "IpSet"]
+__all__ = ["COUNT", "Counting", "Entry", "IpSet"]
 
 _ADDED = "Element cannot be added to the set: it's already added"
 _NOT_THERE = "Element cannot be deleted from the set: it's not added"
@@ -69,6 +69,33 @@ class Entry:
         return found
 
 
+@attrs.frozen
+class Counting:
+    """
+    How a rule counts what it finds: whether elements *update*, whether those of *members* of a list do, and *limits*.
+
+    A limit is ``packets`` or ``bytes``, ``eq``, ``lt`` or ``gt``, the number, and whether the opposite is wanted.
+    """
+
+    update: bool = True
+    members: bool = True
+    limits: tuple[tuple[str, str, int, bool], ...] = ()
+
+    def counts(self, entry: Entry, length: int) -> bool:
+        """Count a packet, and say whether the element's counters are then as they should be."""
+        if self.update:
+            entry.packets += 1
+            entry.bytes += length
+        for what, how, number, inverted in self.limits:
+            value = entry.packets if what == "packets" else entry.bytes
+            if {"eq": value == number, "lt": value < number, "gt": value > number}[how] is inverted:
+                return False
+        return True
+
+
+COUNT = Counting()
+
+
 @attrs.define(eq=False)
 class IpSet:
     """
@@ -100,7 +127,7 @@ class IpSet:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts the packets that it holds."""
+        """Whether a look-up changes counters."""
         return self.options.counters
 
     @property
@@ -213,12 +240,13 @@ class IpSet:
         if held is None and len(self.entries) >= self.options.maxelem and self.type.method == "hash":
             raise ConfigError(_FULL)
         if held is not None:
-            old = self.entries[held]
+            old, element = self.entries[held], held  # what an element is stays; what is kept beside it is new
             self.discard(held)
-            if entry is None and self.options.counters:
+            if entry is None and old is not self._plain:
                 entry = Entry()
             if entry is not None:  # what is not given anew goes on counting
                 entry.packets, entry.bytes = entry.packets or old.packets, entry.bytes or old.bytes
+                entry.wildcard = old.wildcard
         seconds = self.options.timeout if timeout is None else timeout
         if entry is None:
             entry = Entry() if seconds or self.options.counters else self._plain
@@ -285,33 +313,40 @@ class IpSet:
 
     # -- what packets do -----------------------------------------------------------------------------------------------
 
-    def match(self, skb: Skb, state: HookState, directions: tuple[bool, ...], *, nomatch: bool = False) -> Entry | None:
+    def match(
+        self,
+        skb: Skb,
+        state: HookState,
+        directions: tuple[bool, ...],
+        *,
+        nomatch: bool = False,
+        counting: Counting = COUNT,
+    ) -> bool:
         """
-        The entry that holds *skb*; directions are True for ``src``. *nomatch*: an exception counts as a hit.
+        Whether *skb* is held; directions are True for ``src``. *nomatch*: an exception is a hit, and nothing else is.
 
         A set of another family, or of more dimensions than there are *directions*, holds nothing.
         """
         element = self._element_of(skb, state, directions)
-        entry = self._find(element) if element is not None else None
-        return entry if entry is not None and entry.nomatch == nomatch else None
+        entry = self._find(element, counting, skb.length) if element is not None else None
+        return entry is not None and entry.nomatch == nomatch
 
     def add_packet(
         self, skb: Skb, state: HookState, directions: tuple[bool, ...], *, exist: bool, timeout: int | None
-    ) -> None:
-        """Add what *skb* is to this set (the SET target)."""
+    ) -> bool:
+        """Add what *skb* is to this set (the SET target); whether that could be done."""
         element = self._element_to_change(skb, state, directions)
         if element is None:
-            return
+            return False
         try:
-            self.insert(element, None, timeout, renew=exist)
+            return self.insert(element, None, timeout, renew=exist) or exist
         except ConfigError:
-            return  # full or out of range: the packet goes on, as it does in the kernel
+            return False  # full or out of range: the packet goes on, as it does in the kernel
 
-    def remove_packet(self, skb: Skb, state: HookState, directions: tuple[bool, ...]) -> None:
-        """Take out what *skb* is to this set (the SET target)."""
+    def remove_packet(self, skb: Skb, state: HookState, directions: tuple[bool, ...]) -> bool:
+        """Take out what *skb* is to this set (the SET target); whether it was there."""
         element = self._element_to_change(skb, state, directions)
-        if element is not None:
-            self.discard(element)
+        return element is not None and self.discard(element)
 
     def _element_of(self, skb: Skb, state: HookState, directions: tuple[bool, ...]) -> Element | None:
         kinds = self.type.kinds
@@ -327,19 +362,17 @@ class IpSet:
         # A network is added with the longest prefix that the set holds already, else with full length.
         return self._cut(element, tuple(max(lengths) for lengths in zip(*self._order, strict=True)))
 
-    def _find(self, element: Element) -> Entry | None:
-        if not self._order:
-            held = self._held(element)
-            return None if held is None else self.entries[held]
-        if any(length < self.family.bits for length in self._lengths_of(element)):
-            held = self._held(element)  # a network is tested for itself, not for what holds it
-            return None if held is None else self.entries[held]
-        for lengths in self._order:
-            cut = self._cut(element, lengths)
+    def _find(self, element: Element, counting: Counting | None = None, length: int = 0) -> Entry | None:
+        """The entry that *element* is held by; a packet of *length* is counted, and may count too much to be held."""
+        whole = any(bits < self.family.bits for bits in self._lengths_of(element))
+        for lengths in self._order or ((),):
+            cut = element if whole else self._cut(element, lengths)  # a network is tested for itself only
             held = self._held(cut)
             if held is not None:
-                return self.entries[held]
-            if self._ends_search(cut):
+                entry = self.entries[held]
+                if counting is None or not self.options.counters or counting.counts(entry, length):
+                    return entry
+            if whole or self._ends_search(cut):
                 break
         return None
 
@@ -349,6 +382,8 @@ class IpSet:
 
     def _cut(self, element: Element, lengths: tuple[int, ...]) -> Element:
         """The element with its networks cut to *lengths*."""
+        if not lengths:
+            return element
         parts: list[Part] = []
         nets = iter(lengths)
         for kind, part in zip(self.type.kinds, element, strict=True):

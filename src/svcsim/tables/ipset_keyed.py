@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from svcsim.tables.ipset import Entry, IpSet
+from svcsim.tables.ipset import Counting, Entry, IpSet
 from svcsim.tables.ipset_element import Element, Part
 from svcsim.tables.ipset_types import SetType
 
@@ -67,7 +67,7 @@ class MacSet(KeyedSet):
             self.discard(held)
         return KeyedSet.insert(self, element, entry, timeout, renew=renew)
 
-    def _find(self, element: Element) -> Entry | None:
+    def _find(self, element: Element, counting: Counting | None = None, length: int = 0) -> Entry | None:
         held = self._held(element)
         differs = held is None or (element[1] is not None and held[1] not in (None, element[1]))
         return None if held is None or differs else self.entries[held]

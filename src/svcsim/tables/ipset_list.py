@@ -13,7 +13,7 @@ import attrs
 from svcsim.clock import SECOND
 from svcsim.errors import ConfigError, ExistsError, MissingError
 from svcsim.hooks import HookState, Skb
-from svcsim.tables.ipset import Entry, IpSet
+from svcsim.tables.ipset import COUNT, Counting, Entry, IpSet
 from svcsim.tables.ipset_types import Item
 
 __all__ = ["ListSet", "Place"]
@@ -26,6 +26,8 @@ _NOT_THERE = "Element cannot be deleted from the set: it's not added"
 _NO_MEMBER = "Set to be added/deleted/tested as element does not exist."
 _NO_NEIGHBOUR = "The set to which you referred with 'before' or 'after' does not exist."
 _NOT_BESIDE = "The set to which you referred with 'before' or 'after' is not added to the set."
+
+_INSIDE = {True: COUNT, False: Counting(update=False)}
 
 
 @attrs.define(eq=False)
@@ -47,7 +49,7 @@ class ListSet(IpSet):
 
     @property
     def counts(self) -> bool:
-        """Its members count."""
+        """Its members may count."""
         return True
 
     def __len__(self) -> int:
@@ -67,8 +69,6 @@ class ListSet(IpSet):
     ) -> None:
         """Add a set at the end, or at a *place*; one that is there is refused, or with *exist* renewed where it is."""
         member, beside = self._find_set(name), self._neighbour(place)
-        if isinstance(member, ListSet):
-            raise ConfigError("Sets with list:set type cannot be added to the set.")
         if timeout is not None and self.options.timeout is None:
             raise ConfigError("Timeout cannot be used: set was created without timeout support")
         if beside is not None and beside not in self._members:
@@ -140,31 +140,38 @@ class ListSet(IpSet):
         found = self.sets.get(name)
         if found is None:
             raise MissingError(problem)
+        if problem is _NO_MEMBER and isinstance(found, ListSet):
+            raise ConfigError("Sets with list:set type cannot be added to the set.")
         return found
 
     # -- what packets do -----------------------------------------------------------------------------------------------
 
-    def match(self, skb: Skb, state: HookState, directions: tuple[bool, ...], *, nomatch: bool = False) -> Entry | None:
-        """What the first member that holds *skb* says of it."""
-        for member in self._members:
-            found = member.match(skb, state, directions, nomatch=nomatch)
-            if found is not None:
-                return found
-        return None
+    def match(
+        self,
+        skb: Skb,
+        state: HookState,
+        directions: tuple[bool, ...],
+        *,
+        nomatch: bool = False,
+        counting: Counting = COUNT,
+    ) -> bool:
+        """Whether a member holds *skb*, the first that does; limits are those of the list's own counters."""
+        inside = _INSIDE[counting.update and counting.members]
+        for member, entry in self._members.items():
+            if member.match(skb, state, directions, nomatch=nomatch, counting=inside):
+                if not self.options.counters or counting.counts(entry, skb.length):
+                    return True
+        return False
 
     def add_packet(
         self, skb: Skb, state: HookState, directions: tuple[bool, ...], *, exist: bool, timeout: int | None
-    ) -> None:
-        """Add what *skb* is to the first member."""
-        for member in self._members:
-            member.add_packet(skb, state, directions, exist=exist, timeout=timeout)
-            return
+    ) -> bool:
+        """Add what *skb* is to the first member that takes it."""
+        return any(member.add_packet(skb, state, directions, exist=exist, timeout=timeout) for member in self._members)
 
-    def remove_packet(self, skb: Skb, state: HookState, directions: tuple[bool, ...]) -> None:
-        """Take what *skb* is out of the first member."""
-        for member in self._members:
-            member.remove_packet(skb, state, directions)
-            return
+    def remove_packet(self, skb: Skb, state: HookState, directions: tuple[bool, ...]) -> bool:
+        """Take what *skb* is out of the first member that has it."""
+        return any(member.remove_packet(skb, state, directions) for member in self._members)
 
     # -- text ----------------------------------------------------------------------------------------------------------
 

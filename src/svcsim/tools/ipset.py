@@ -153,12 +153,17 @@ class _Session:
     def _change(self, verb: str, words: list[str], switches: Switches) -> Callable[[], None]:
         """What `add` or `del` is going to do, all its words read."""
         held, exist = self.node.ipsets[words[0]], switches.exist
-        added = read_added(held, words[2:], verb)
         if isinstance(held, ListSet):
+            added = read_added(held, words[2:], verb)
             if verb == "del":
                 return lambda: held.remove_member(words[1], place=added.place, exist=exist)
             return lambda: held.add_member(words[1], added.entry, place=added.place, exist=exist, timeout=added.timeout)
-        elements = held.read(words[1])
+        try:
+            elements = held.read(words[1])
+        except KernelRefusal:
+            read_added(held, words[2:], verb)  # the tool reads all words before the kernel is asked
+            raise
+        added = read_added(held, words[2:], verb)
         if verb == "del":
             return lambda: held.remove(elements, exist=exist)
         return lambda: held.add(elements, added.entry, exist=exist, timeout=added.timeout)

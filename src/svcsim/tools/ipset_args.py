@@ -21,7 +21,9 @@ from svcsim.tables.ipset_types import SetOptions, SetType, find_type
 __all__ = ["Added", "Switches", "read_added", "read_create", "read_switches", "usage_error"]
 
 _TRY_HELP = "Try `ipset help' for more information."
+#: Words of sets before they had methods, and the types that such sets became.
 _IGNORED = frozenset({"probes", "resize", "gc"})
+_ONCE_OLD = frozenset({"hash:ip", "hash:net", "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net"})
 _FAMILIES = {"inet": Family.IPV4, "ipv4": Family.IPV4, "inet6": Family.IPV6, "ipv6": Family.IPV6}
 _FLAGS = ("counters", "comment", "skbinfo", "forceadd")
 _MOST_SECONDS, _MOST_COUNT, _MOST_COMMENT = 2147483, 2**64 - 2, 255
@@ -114,7 +116,8 @@ def read_create(name: str, words: list[str], *, newest: bool) -> tuple[SetOption
     words = list(_spread(words))
     given: dict[str, str] = {}
     ignored = []
-    for word, value in _pairs(words, frozenset(_FLAGS) & type.words, type.words - frozenset(_FLAGS) | _IGNORED):
+    old = _IGNORED if type.name in _ONCE_OLD else frozenset()
+    for word, value in _pairs(words, frozenset(_FLAGS) & type.words, type.words - frozenset(_FLAGS) | old):
         if word in _IGNORED:
             ignored.append(f"Option '--{word} {value}' is ignored. Please upgrade your syntax.\n")
             continue

@@ -12,7 +12,7 @@ import attrs
 
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.extension import Loader, Test
-from svcsim.tables.ipset import Entry, IpSet
+from svcsim.tables.ipset import Counting, IpSet
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
 from svcsim.tables.problems import UsageError
@@ -128,28 +128,16 @@ class SetMatch(Match):
 class _Lookup:
     """What a loaded rule asks: the match, and the set that it found."""
 
-    __slots__ = ("__weakref__", "match", "set")
+    __slots__ = ("__weakref__", "counting", "match", "set")
 
     def __init__(self, match: SetMatch, found: IpSet) -> None:
         self.match, self.set = match, found
+        limits = ((*option.partition("-")[::2], number, inverted) for option, number, inverted in match.limits)
+        self.counting = Counting(match.update, match.update_members, tuple(limits))
         found.users.add(self)
 
     def holds(self, skb: Skb, state: HookState) -> bool:
         """Whether the packet is in the set, and the element's counters are as asked for."""
         match = self.match
-        entry = self.set.match(skb, state, match.directions, nomatch=match.return_nomatch)
-        if entry is None:
-            return match.invert
-        if not self.set.counts:
-            return not match.invert
-        if match.update:
-            entry.packets += 1
-            entry.bytes += skb.length
-        fits = all(_compare(option, number, entry) is not inverted for option, number, inverted in match.limits)
-        return fits is not match.invert
-
-
-def _compare(option: str, number: int, entry: Entry) -> bool:
-    what, how = option.split("-")
-    value = entry.packets if what == "packets" else entry.bytes
-    return {"eq": value == number, "lt": value < number, "gt": value > number}[how]
+        found = self.set.match(skb, state, match.directions, nomatch=match.return_nomatch, counting=self.counting)
+        return found is not match.invert
