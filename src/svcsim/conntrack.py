@@ -42,6 +42,7 @@ _PARAMETERS = [
     Sysctl(_PREFIX + "checksum", 1, maximum=1),
     Sysctl(_PREFIX + "events", 2, maximum=2, modelled=False),
     Sysctl(_PREFIX + "expect_max", 4096, modelled=False),
+    Sysctl(_PREFIX + "frag6_low_thresh", 3145728, modelled=False),
     Sysctl(_PREFIX + "log_invalid", 0, maximum=255, modelled=False),
     Sysctl(_PREFIX + "timestamp", 0, maximum=1, modelled=False),
 ]

@@ -154,6 +154,13 @@ class TcpTracker(Tracker):
         "tcp_timeout_unacknowledged": 300,
     }
 
+    LIMITS: ClassVar[dict[str, int]] = {
+        "tcp_loose": 1,
+        "tcp_be_liberal": 1,
+        "tcp_ignore_invalid_rst": 1,
+        "tcp_max_retrans": 255,
+    }
+
     def read_parameters(self) -> None:
         """Take over what the parameters say now."""
         self._loose = self.value("tcp_loose") != 0

@@ -26,6 +26,8 @@ __all__ = [
     "load_connections",
     "parse_line",
     "proc_nf_conntrack",
+    "proc_stat_nf_conntrack",
+    "protocol_label",
     "state_of",
 ]
 
@@ -38,9 +40,17 @@ PROTOCOLS = {
     "icmpv6": int(Proto.ICMPV6),
     "sctp": int(Proto.SCTP),
     "udplite": int(Proto.UDPLITE),
+    "dccp": 33,
 }
 _NAMES = {number: name for name, number in PROTOCOLS.items()}
+_DCCP = PROTOCOLS["dccp"]
+#: The kernel tracks DCCP no more; the tool still knows it.
+_KERNEL_NAMES = {number: name for number, name in _NAMES.items() if number != _DCCP}
 _FAMILIES = {Family.IPV4: ("ipv4", 2), Family.IPV6: ("ipv6", 10)}
+_STATISTICS = (
+    "entries  clashres found new invalid ignore delete chainlength insert insert_failed drop early_drop icmp_error  "
+    "expect_new expect_create expect_delete search_restart"
+)
 AddressFormat = Callable[[int, int], str]
 _BY_ID = (Proto.ICMP, Proto.ICMPV6)
 _NO_PORTS = ("", "")
@@ -81,8 +91,22 @@ def proc_nf_conntrack(table: Conntrack) -> str:
         seconds = max(conn.remaining(table.clock.now) - 1, 0) // SECOND
         own = gre if conn.proto == Proto.GRE else ""
         middle = _middle(conn, _spelled_out)
-        lines.append(f"{_family_words(conn.orig[0])}{_head(conn, seconds)}{own}{middle}mark={conn.mark} zone=0 use=2\n")
+        lines.append(
+            f"{_family_words(conn.orig[0])}{_head(conn, seconds, _KERNEL_NAMES)}{own}{middle}mark={conn.mark} zone=0 use=2\n"
+        )
     return "".join(lines)
+
+
+def proc_stat_nf_conntrack(table: Conntrack) -> str:
+    """The text of ``/proc/net/stat/nf_conntrack``, of a host with one processor."""
+    counted = table.statistics
+    numbers = (
+        counted.clash_resolve, counted.found, 0, counted.invalid, 0, 0, counted.chaintoolong, counted.insert,
+        counted.insert_failed, counted.drop, counted.early_drop, counted.error,
+    )  # fmt: skip
+    behind = (0, 0, 0, counted.search_restart)
+    words = (" ".join(f"{number:08x}" for number in part) for part in (numbers, behind))
+    return f"{_STATISTICS}\n{len(table):08x}  {'  '.join(words)}\n"
 
 
 def _family_words(family: int) -> str:
@@ -90,10 +114,20 @@ def _family_words(family: int) -> str:
     return f"{name:<8} {number} "
 
 
-def _head(conn: Conn, seconds: int) -> str:
+def protocol_label(proto: int) -> str:
+    """
+    The name that the tool has for a protocol.
+
+    >>> protocol_label(17), protocol_label(50)
+    ('udp', 'unknown')
+    """
+    return _NAMES.get(proto, "unknown")
+
+
+def _head(conn: Conn, seconds: int, names: dict[int, str] = _NAMES) -> str:
     proto = conn.proto
     state = f"{conn.state.label} " if conn.state is not None else ""
-    return f"{_NAMES.get(proto, 'unknown'):<8} {proto} {seconds} {state}"
+    return f"{names.get(proto, 'unknown'):<8} {proto} {seconds} {state}"
 
 
 def _middle(conn: Conn, address: AddressFormat) -> str:
@@ -119,7 +153,8 @@ def _tuple(tuple: ConnTuple, address: AddressFormat) -> str:
         return f"{ends}type={dport >> 8} code={dport & 0xFF} id={sport} "
     if proto == Proto.GRE:
         return f"{ends}srckey={sport:#x} dstkey={dport:#x} "
-    return f"{ends}sport={sport} dport={dport} " if proto in _PORT_WORDS else ends
+    tool = proto == _DCCP and address is format_address
+    return f"{ends}sport={sport} dport={dport} " if proto in _PORT_WORDS or tool else ends
 
 
 def _spelled_out(family: int, value: int) -> str:

@@ -14,6 +14,7 @@ from svcsim.sysctl import Sysctl
 
 __all__ = ["ACCEPT", "INVALID", "REOPEN", "Outcome", "Tracker"]
 
+_MOST_SECONDS = (2**31 - 1) // 1000  # the kernel counts in ticks, which fit 32 bits
 _FIXED = Status.FIXED_TIMEOUT
 
 
@@ -38,12 +39,14 @@ class Tracker:
 
     PREFIX: ClassVar = "net.netfilter.nf_conntrack_"
     PARAMETERS: ClassVar[dict[str, int]] = {}
+    LIMITS: ClassVar[dict[str, int]] = {}  # of parameters that are no times
 
     def __init__(self, table: Conntrack) -> None:
         self._table = table
         self._clock = table.clock
         for name, default in self.PARAMETERS.items():
-            table.sysctls.declare([Sysctl(self.PREFIX + name, default)])
+            most = self.LIMITS.get(name, _MOST_SECONDS)
+            table.sysctls.declare([Sysctl(self.PREFIX + name, default, maximum=most)])
             table.sysctls.on_write(self.PREFIX + name, self.read_parameters)
         self.read_parameters()
 

@@ -147,7 +147,17 @@ def test_longer_lines(host):
         ("-L foo", 2, f"unknown type `foo'{HELP}"),
         ("-L -D", 2, f"Invalid commands combination{HELP}"),
         ("-L -t 5", 2, f"Illegal option `--timeout' with this command{HELP}"),
-        ("-L -p tcp --state FOO", 0, "0 flow entries have been shown.\n"),
+        ("-L -p tcp --state FOO", 2, f"unknown TCP state `FOO'{HELP}"),
+        ("-L -u UNSET", 1, "Operation failed: invalid parameters\n"),
+        ("-C -p tcp", 2, f"Illegal option `--protonum' with this command{HELP}"),
+        ("-C dying", 2, f"Can't do that command with tables `dying' and `unconfirmed'{HELP}"),
+        ("-L -s 10.0.0.0/255.0.0.0", 2, f"Invalid netmask{HELP}"),
+        ("-L --mask-src 255.0.0.0", 2, f"Can't use --mask-src without --src{HELP}"),
+        ("-L -o save,id", 1, "cannot combine save output with any other output type, use -o save only\n"),
+        ("-U -m 9 -p udp", 1, "Operation failed: Operation not supported\n"),
+        ("-U -m 0 -f ipv4", 1, "0 flow entries have been updated.\n"),
+        ("-A -p udp -s 10.1.0.2 -d 10.2.0.2 --sport 1 --dport 7001 -t 9", 0, "0 flow entries have been added.\n"),
+        ("-R", 2, f"option `-R' requires an argument{HELP}"),
         ("-G -p udp -s 10.1.0.2 -d 10.96.0.9 --sport 7000 --dport 53", 1,
          "Operation failed: such conntrack doesn't exist\n"),
         ("-I -p tcp -s 1.1.1.3 -d 2.2.2.2 --sport 1 --dport 2 -t 9", 2,
@@ -270,9 +280,9 @@ def test_help_and_version(host):
     assert host("-V") == Completed(0, "conntrack v1.4.7 (conntrack-tools)\n")
 
 
-@pytest.mark.parametrize("words", ["-E", "-L -o xml", "-L -o save", "-U expect"])
+@pytest.mark.parametrize("words", ["-E", "-R file", "-I expect -s 10.0.0.1 -p udp -t 5"])
 def test_what_is_not_modelled_is_named(host, words):
-    """Events, XML and expectations raise `UnsupportedError`, and change nothing."""
+    """Events, files and expectations raise `UnsupportedError`, and change nothing."""
     with pytest.raises(UnsupportedError):
         host(words)
     assert len(host.conntrack) == 6
@@ -341,3 +351,38 @@ def test_no_words_crash(words):
     except UnsupportedError:
         return
     assert done.returncode in (0, 1, 2)
+
+
+def test_what_is_saved_can_be_loaded(host):
+    """`-o save` writes the options with which `-R -` makes the same connections on another host."""
+    saved = host("-L -o save").stdout
+    other = Host(Conntrack(Clock(), Sysctls(), Streams()))
+
+    done = conntrack(other, "conntrack", ["-R", "-"], saved)  # type: ignore[arg-type]
+
+    assert done == Completed()
+    assert len(other.conntrack) == len(ALL)
+    assert "-A -t 29 -u UNSET -s 10.1.0.2 -d 10.96.0.1 -g 10.2.0.2 -n 10.2.0.1 -p udp --sport 7000" in saved
+    assert {line.split("-s ")[1] for line in other("-L -o save").stdout.splitlines()} == {
+        line.split("-s ")[1] for line in saved.splitlines()
+    }
+
+
+def test_a_file_that_fails_ends_there(host):
+    """Lines before the one that is refused are done."""
+    text = "-D -p icmp\n# no\n-L\n-F\n"
+
+    done = conntrack(host, "conntrack", ["-R", "-"], text)  # type: ignore[arg-type]
+
+    assert (done.returncode, done.stderr) == (2, f"{SAYS}Cannot use command `-L' with --load-file{HELP}")
+    assert len(host.conntrack) == len(ALL) - 1
+
+
+def test_xml(host):
+    """XML names layers and directions; a listing of nothing is empty."""
+    text = host("-L -p tcp -o xml").stdout
+
+    assert text.startswith('<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n<flow><meta direction="original">')
+    assert "<state>ESTABLISHED</state><timeout>431999</timeout><mark>0</mark><use>1</use>" in text
+    assert text.endswith("<assured/></meta></flow>\n</conntrack>\n")
+    assert host("-L -p sctp -o xml").stdout == ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from svcsim.tables.ipset import Counting, Entry, IpSet
-from svcsim.tables.ipset_element import Element, Part
+from svcsim.tables.ipset_element import Element
 from svcsim.tables.ipset_types import SetType
 
 __all__ = ["set_of_type"]
@@ -17,26 +17,30 @@ __all__ = ["set_of_type"]
 
 @attrs.define(eq=False)
 class KeyedSet(IpSet):
-    """A set in which an element may be taken for another of the same first dimension."""
+    """A set in which an element may be taken for another of the same key."""
 
-    _by_first: dict[Part, dict[Element, None]] = attrs.field(factory=dict)
+    _by_key: dict[object, dict[Element, None]] = attrs.field(factory=dict)
 
     def _count(self, element: Element, by: int) -> None:
         IpSet._count(self, element, by)
-        alike = self._by_first.setdefault(element[0], {})
+        key = self._key(element)
+        alike = self._by_key.setdefault(key, {})
         if by > 0:
             alike[element] = None
         else:
             del alike[element]
             if not alike:
-                del self._by_first[element[0]]
+                del self._by_key[key]
 
     def _held(self, element: Element) -> Element | None:
-        alike = self._by_first.get(element[0], ())
+        alike = self._by_key.get(self._key(element), ())
         return next((held for held in alike if self._is_taken_for(element, held)), None)
 
+    def _key(self, element: Element) -> object:
+        return element[0]
+
     def _is_taken_for(self, element: Element, held: Element) -> bool:
-        raise NotImplementedError
+        return True
 
 
 @attrs.define(eq=False)
@@ -44,16 +48,20 @@ class InterfaceSet(KeyedSet):
     """
     ``hash:net,iface``: a wildcard stands for every interface whose name begins so.
 
-    The first network that holds the address ends the search, whatever interfaces it is there with.
+    The first network that holds the address, on a bridge's port or not, ends the search, whatever interfaces it has.
     """
 
+    def _key(self, element: Element) -> object:
+        network, interface = element
+        assert isinstance(interface, tuple)
+        return network, interface[1]
+
     def _is_taken_for(self, element: Element, held: Element) -> bool:
-        (name, physdev), (asked, of_bridge) = held[1], element[1]  # type: ignore[misc]
-        begins = self.entries[held].wildcard and str(asked).startswith(str(name))
-        return physdev == of_bridge and (begins or name == asked)
+        (name, _), (asked, _) = held[1], element[1]  # type: ignore[misc]
+        return name == asked or (self.entries[held].wildcard and str(asked).startswith(str(name)))
 
     def _ends_search(self, element: Element) -> bool:
-        return element[0] in self._by_first
+        return self._key(element) in self._by_key
 
 
 @attrs.define(eq=False)
@@ -71,9 +79,6 @@ class MacSet(KeyedSet):
         held = self._held(element)
         differs = held is None or (element[1] is not None and held[1] not in (None, element[1]))
         return None if held is None or differs else self.entries[held]
-
-    def _is_taken_for(self, element: Element, held: Element) -> bool:
-        return True
 
 
 def set_of_type(kind: SetType) -> type[IpSet]:

@@ -22,6 +22,16 @@ _MOST_PLACES = 65536
 _MOST_SETS = 65534
 
 
+def _places(low: int, high: int, netmask: int | None) -> int:
+    """How many elements a bitmap has room for; with a netmask, all networks of the shortest prefix that holds both."""
+    if netmask is None:
+        return high - low + 1
+    common = next((bits for bits in range(31, -1, -1) if high >> (32 - bits) << (32 - bits) == low), 32)
+    if netmask <= common:
+        raise ConfigError("Element is out of the range of the set")
+    return 1 << (netmask - common)
+
+
 class IpSets:
     """
     The sets of one host.
@@ -47,9 +57,7 @@ class IpSets:
             raise ConfigError(f"Syntax error: setname '{name}' is longer than {_NAME_LENGTH} characters")
         options = options or SetOptions()
         if options.range is not None:
-            low, high = options.range
-            step = 1 << (32 - options.netmask) if options.netmask is not None else 1
-            if not 0 <= high - low < _MOST_PLACES * step:
+            if _places(*options.range, options.netmask) > _MOST_PLACES:
                 raise ConfigError("The range you specified exceeds the size limit of the set type")
         elif kind.method == "bitmap":
             raise ConfigError(

@@ -13,7 +13,7 @@ import attrs
 from svcsim.addr import Family, Prefix, parse_address
 from svcsim.conntrack import Conn, ConnState, Status, opposite
 from svcsim.conntrack_text import PROTOCOLS, state_of
-from svcsim.errors import ConfigError, UnsupportedError
+from svcsim.errors import ConfigError
 from svcsim.packet import ConnTuple, Proto
 
 __all__ = ["Request", "read_request"]
@@ -24,6 +24,8 @@ _COMMANDS = {
     "-G": "get", "--get": "get",
     "-D": "delete", "--delete": "delete",
     "-I": "create", "--create": "create",
+    "-A": "add", "--add": "add",
+    "-R": "load", "--load-file": "load",
     "-U": "update", "--update": "update",
     "-F": "flush", "--flush": "flush",
     "-C": "count", "--count": "count",
@@ -49,6 +51,11 @@ _OPTIONS = {
     "-g": "dst-nat", "--dst-nat": "dst-nat",
     "-j": "any-nat", "--any-nat": "any-nat",
     "-z": "zero", "--zero": "zero",
+    "--mask-src": "mask-src", "--mask-dst": "mask-dst", "--tuple-src": "tuple-src", "--tuple-dst": "tuple-dst",
+    "--orig-zone": "orig-zone", "--reply-zone": "reply-zone",
+    "-e": "event-mask", "--event-mask": "event-mask", "-b": "buffer-size", "--buffer-size": "buffer-size",
+    "-l": "label", "--label": "label", "--label-add": "label-add", "--label-del": "label-del",
+    "-c": "secmark", "--secmark": "secmark",
 }  # fmt: skip
 _PORTS = {
     "--sport": "sport", "--orig-port-src": "sport",
@@ -64,6 +71,8 @@ _OF_PROTOCOL: dict[int, dict[str, str]] = {
     Proto.ICMP: {"--icmp-type": "type", "--icmp-code": "code", "--icmp-id": "id"},
     Proto.ICMPV6: {"--icmpv6-type": "type", "--icmpv6-code": "code", "--icmpv6-id": "id"},
     Proto.GRE: {"--srckey": "sport", "--dstkey": "dport"},
+    PROTOCOLS["dccp"]: {name: f"dccp-{option}" for name, option in _PORTS.items()}  # a kernel without DCCP keeps none
+    | {"--state": "dccp-state", "--role": "dccp-role"},
 }
 _NAT = frozenset({"src-nat", "dst-nat", "any-nat"})
 _STATUSES = {
@@ -73,16 +82,30 @@ _STATUSES = {
     "EXPECTED": Status.EXPECTED,
     "UNSET": 0,
     "UNREPLIED": 0,
+    "OFFLOAD": 1 << 14,
+    "HW_OFFLOAD": 1 << 15,
 }
-_OUTPUTS = frozenset({"extended", "id", "timestamp", "ktimestamp"})
-_NOT_MODELLED_OUTPUTS = frozenset({"xml", "save", "labels", "userspace"})
-#: Options that only the commands named take.
+_OUTPUTS = frozenset({"extended", "id", "timestamp", "ktimestamp", "labels", "save", "userspace", "xml"})
+#: Options that change what is, and so do not choose.
+_NEW = frozenset({"create", "add"})
+_EVERY_COMMAND = frozenset({"list", "get", "delete", "create", "add", "update", "event"})
+#: Options that only the commands named take; what is not listed, every command takes that is about single entries.
 _ONLY_FOR = {
-    "timeout": ("create", "update"),
-    "orig-vtag": ("create", "update"),
-    "reply-vtag": ("create", "update"),
-    "zero": ("list",),
-    "output": ("list", "get", "delete", "create", "update", "event"),
+    "timeout": ("create", "add", "update", "delete"),
+    **dict.fromkeys(("src-nat", "dst-nat"), ("list", "delete", "create", "add", "update", "event")),
+    **dict.fromkeys(("status", "mark", "family"), ("list", "delete", "create", "add", "update", "event")),
+    **dict.fromkeys(("mask-src", "mask-dst"), ("list", "delete", "update", "event")),
+    **dict.fromkeys(("zone", "orig-zone", "reply-zone"), ("list", "delete", "create", "add", "event")),
+    "any-nat": ("list", "event"),
+    "secmark": ("list", "create", "add", "event"),
+    "orig-vtag": ("create", "add", "update", "get"),
+    "reply-vtag": ("create", "add", "update", "get"),
+    "zero": ("list", "create", "add"),
+    "output": ("list", "get", "delete", "update", "event"),
+    "event-mask": ("event",),
+    "buffer-size": ("event",),
+    "tuple-src": (),
+    "tuple-dst": (),
 }
 
 
@@ -98,10 +121,12 @@ class Request:
 
     kind: str = ""
     table: str = "conntrack"
+    file: str = ""
     given: dict[str, str] = attrs.field(factory=dict)
     proto: int | None = None
     family: Family | None = None
     prefixes: dict[str, Prefix] = attrs.field(factory=dict)  # by the option that gave them
+    masks: dict[str, int] = attrs.field(factory=dict)  # of the prefix of the same name
     status: int | None = None
     unreplied: bool = False
     mark: int | None = None
@@ -136,7 +161,10 @@ class Request:
         if self.proto is not None and orig[1] != self.proto:
             return False
         sides = {"src": orig[2], "dst": orig[3], "reply-src": reply[2], "reply-dst": reply[3]}
-        if any(prefix.family != orig[0] or sides[name] not in prefix for name, prefix in self.prefixes.items()):
+        chosen = {name: prefix for name, prefix in self.prefixes.items() if name not in self.masks}
+        if any(prefix.family != orig[0] or sides[name] not in prefix for name, prefix in chosen.items()):
+            return False
+        if not self._fits_masks(conn):
             return False
         if self.kind != "update":  # there, these say what is to be
             if self.status is not None and status & self.status != self.status:
@@ -148,7 +176,15 @@ class Request:
             label = self.given.get("state")
             if label is not None and (conn.state is None or conn.state.label != label.replace("LISTEN", "SYN_SENT2")):
                 return False
-        return self.given.get("zone", "0") == "0" and self._fits_numbers(conn) and self._fits_nat(conn)
+        zones = (self.given.get(name, "0") for name in ("zone", "orig-zone", "reply-zone"))
+        return all(map(_is_zero, zones)) and self._fits_numbers(conn) and self._fits_nat(conn)
+
+    def _fits_masks(self, conn: Conn) -> bool:
+        for name, mask in self.masks.items():
+            prefix, value = self.prefixes[name], conn.orig[2 if name == "src" else 3]
+            if conn.orig[0] != prefix.family or (value ^ prefix.value) & mask:
+                return False
+        return True
 
     def _fits_numbers(self, conn: Conn) -> bool:
         orig, reply = conn.orig, conn.reply
@@ -206,9 +242,11 @@ class Request:
         family, proto, src, dst, sport, dport = reply
         if self.given.get("dst-nat"):
             host, port = _host_and_port(self.given["dst-nat"])
+            port = port if proto != Proto.UDPLITE else None  # the tool passes over those of UDP-Lite
             src, sport = _address(host).value, sport if port is None else port
         if self.given.get("src-nat"):
             host, port = _host_and_port(self.given["src-nat"])
+            port = port if proto != Proto.UDPLITE else None
             dst, dport = _address(host).value, dport if port is None else port
         return (family, proto, src, dst, sport, dport)
 
@@ -247,11 +285,17 @@ def read_request(args: list[str]) -> Request:
     words = list(reversed(args))
     while words:
         word = words.pop()
+        if not word.startswith("-"):
+            continue  # the tool passes over words that belong to nothing
         if word in _COMMANDS:
             if request.kind:
                 raise _usage("Invalid commands combination")
             request.kind = _COMMANDS[word]
-            if words and not words[-1].startswith("-"):
+            if request.kind == "load":
+                if not words:
+                    raise _usage(f"option `{word}' requires an argument")
+                request.file = words.pop()
+            elif words and not words[-1].startswith("-"):
                 request.table = words.pop()
                 if request.table not in _TABLES:
                     raise _usage(f"unknown type `{request.table}'")
@@ -284,7 +328,8 @@ def _take_option(request: Request, word: str, words: list[str]) -> None:
 def _understand(request: Request, option: str, value: str) -> None:
     """Give a value its meaning at once, because the options of a protocol are known only behind it."""
     if option == "protonum":
-        proto = int(value) if value.isdecimal() and len(value) <= 3 else PROTOCOLS.get(value.lower())
+        named = PROTOCOLS.get(value.lower().replace("ipv6-icmp", "icmpv6"))
+        proto = int(value) if value.isdecimal() and len(value) <= 3 else named
         if proto is None or proto > 255:
             raise _usage(f"`{value}' unsupported protocol")
         request.proto = proto
@@ -300,33 +345,59 @@ def _understand(request: Request, option: str, value: str) -> None:
         request.mark_mask = _c_number(mask) if mask else _ANY
     elif option == "status":
         request.status = _status(request, value)
+        if value == "UNSET" and request.kind in ("list", "delete"):
+            raise ConfigError("Operation failed: invalid parameters")
     elif option == "output":
         request.outputs = _outputs(value)
+    elif option in ("mask-src", "mask-dst"):
+        request.masks[option.removeprefix("mask-")] = _address(value).value
+    elif option.startswith("label"):
+        raise _usage(f"unknown label '{value}'")
     elif option in _NAT and value:
         _address(_host_and_port(value)[0])
 
 
 def _check(request: Request) -> None:
-    for name, commands in _ONLY_FOR.items():
-        if name in request.given and request.kind not in commands:
+    if request.table in ("dying", "unconfirmed") and request.kind != "list":
+        raise _usage("Can't do that command with tables `dying' and `unconfirmed'")
+    if request.table == "expect" and request.kind == "update":
+        raise _usage("Can't do --update on expectations")
+    if request.table == "expect" and request.kind in ("delete", "create", "get") and "src" not in request.given:
+        raise _usage("You need to supply the `--src' option for this command")
+    if request.kind in _NEW or request.kind == "get":
+        _check_whole(request)
+    for name in request.given:
+        if request.kind and request.kind not in _ONLY_FOR.get(name, _EVERY_COMMAND):
             raise _usage(f"Illegal option `--{name}' with this command")
+    for name in request.masks:
+        if name not in request.prefixes:
+            raise _usage(f"Can't use --mask-{name} without --{name}")
     families = {prefix.family for prefix in request.prefixes.values()}
     if request.family is not None:
         families.add(request.family)
     if len(families) > 1:
         raise _usage("mismatched address family")
-    if request.kind == "create":
-        needed = ["protonum", "timeout"]
+    try:
+        request.state()
+    except ConfigError as error:
+        raise _usage(str(error)) from None
+
+
+def _check_whole(request: Request) -> None:
+    """An entry to be made or got is to be told whole."""
+    needed = ["protonum"]
+    if request.kind in _NEW:
+        needed += ["timeout"]
         needed += ["state"] if request.proto in (Proto.TCP, Proto.SCTP) else []
         needed += ["orig-vtag", "reply-vtag"] if request.proto == Proto.SCTP else []
-        for name in needed:
-            if name not in request.given:
-                raise _usage(f"You need to supply the `--{name}' option for this command")
-    if request.kind in ("create", "update"):
-        try:
-            request.state()
-        except ConfigError as error:
-            raise _usage(str(error)) from None
+    for name in needed:
+        if name not in request.given:
+            raise _usage(f"You need to supply the `--{name}' option for this command")
+    if request.proto in (Proto.ICMP, Proto.ICMPV6) and "type" not in request.given:
+        option = "icmp-type" if request.proto == Proto.ICMP else "icmpv6-type"
+        raise _usage(f"You need to supply the `--{option}' option for this command")
+    if request.proto == Proto.GRE and not {"sport", "dport"} <= request.given.keys():
+        raise _usage("you have to specify `--srckey' and `--dstkey'")
 
 
 def _status(request: Request, value: str) -> int:
@@ -344,17 +415,17 @@ def _status(request: Request, value: str) -> int:
 def _outputs(value: str) -> frozenset[str]:
     names = frozenset(value.split(","))
     for name in sorted(names):
-        if name in _NOT_MODELLED_OUTPUTS:
-            raise UnsupportedError(f"conntrack -o {name}", instead="use -o extended,id or plain lines")
         if name not in _OUTPUTS:
             raise _usage(f"Bad parameter `{name}'")
+    if "save" in names and len(names) > 1:
+        raise ConfigError("cannot combine save output with any other output type, use -o save only")
     return names
 
 
 def _prefix(text: str) -> Prefix:
     host, slash, bits = text.partition("/")
     address = _address(host)
-    if slash and len(bits) > 40:
+    if slash and not (bits.isascii() and bits.isdigit() and len(bits) <= 3):
         raise _usage("Invalid netmask")
     try:
         return Prefix.parse(text) if slash else address
@@ -368,6 +439,10 @@ def _address(text: str) -> Prefix:
     except ConfigError:
         raise _usage(f"Invalid IP address `{text}'") from None
     return Prefix(address.family, address.value, address.family.all_ones)
+
+
+def _is_zero(text: str) -> bool:
+    return _c_number(text) == 0
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:

@@ -8,6 +8,7 @@ iptables-settext-*.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -160,9 +161,9 @@ class _Session:
             return lambda: held.add_member(words[1], added.entry, place=added.place, exist=exist, timeout=added.timeout)
         try:
             elements = held.read(words[1])
-        except KernelRefusal:
+        except KernelRefusal as refusal:
             read_added(held, words[2:], verb)  # the tool reads all words before the kernel is asked
-            raise
+            return partial(_refuse, refusal)
         added = read_added(held, words[2:], verb)
         if verb == "del":
             return lambda: held.remove(elements, exist=exist)
@@ -170,15 +171,17 @@ class _Session:
 
     def _test(self, words: list[str]) -> int:
         held = self.node.ipsets[words[0]]
-        added = read_added(held, words[2:], "test")
         if isinstance(held, ListSet):
+            added = read_added(held, words[2:], "test")
             shown = f"{words[1]} after {added.place[1]}" if added.place else words[1]
             found = held.holds_member(words[1], added.place)
         else:
             try:
                 elements = held.read(words[1])
+                added = read_added(held, words[2:], "test")
                 shown, found = elements.shown, held.holds(elements, nomatch=added.nomatch)
             except KernelRefusal:
+                read_added(held, words[2:], "test")
                 shown, found = words[1], False
         text = f"Warning: {shown} is in set {held.name}.\n" if found else f"{shown} is NOT in set {held.name}.\n"
         self.stderr.append(text)
@@ -211,9 +214,9 @@ class _Session:
                     continue
                 if verb == "restore":
                     raise usage_error("Command `restore' is invalid in restore mode.")
-                self._send()
                 if verb == "quit":
-                    return 0
+                    return 0  # what was not sent yet never is
+                self._send()
                 self.run(verb, words[1:], own)
             except UnsupportedError:
                 raise
@@ -239,6 +242,10 @@ class _Session:
                 raise
             except ConfigError as error:
                 raise _of_line(number, error) from None
+
+
+def _refuse(refusal: KernelRefusal) -> None:
+    raise refusal
 
 
 def _of_line(number: int, error: ConfigError) -> ConfigError:

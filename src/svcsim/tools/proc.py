@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcsim.conntrack_text import proc_nf_conntrack
+from svcsim.conntrack_text import proc_nf_conntrack, proc_stat_nf_conntrack
 from svcsim.errors import MissingError, UnsupportedError
 from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.tools.command import Completed
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["cat", "read_proc"]
 
 _SYSCTL = "/proc/sys/"
-_KNOWN = "known: /proc/sys/... and, in /proc/net, nf_conntrack, ip_vs, ip_vs_conn and ip_vs_stats"
+_KNOWN = "known: /proc/sys/... and, in /proc/net, nf_conntrack, stat/nf_conntrack, ip_vs, ip_vs_conn and ip_vs_stats"
 
 
 def read_proc(node: Node, path: str) -> str:
     """The text of a file; `MissingError` if the kernel has none of this name, `UnsupportedError` if svcsim has not."""
     match path:
+        case "/proc/net/stat/nf_conntrack":
+            return proc_stat_nf_conntrack(node.conntrack)
+        case "/proc/net/nf_conntrack_expect":
+            return ""
         case "/proc/net/nf_conntrack":
             return proc_nf_conntrack(node.conntrack)
         case "/proc/net/ip_vs":

@@ -57,7 +57,9 @@ def set_text(rng: random.Random, number: int) -> Scenario:
         name = rng.choice(list(kinds))
         other = rng.choice("abcdefghijkxy")
         lines = [f"add {name} {element(name)}" for _ in range(rng.randrange(1, 5))]
-        lines.insert(rng.randrange(len(lines) + 1), rng.choice(("", "# no", "bogus", "quit", f"del {name} nothing")))
+        lines.insert(
+            rng.randrange(len(lines) + 1), rng.choice(("", "# no", "bogus", "quit", f"del {name} 10.0.0.1/99"))
+        )
         s.command(
             rng.choice(
                 (
