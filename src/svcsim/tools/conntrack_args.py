@@ -345,8 +345,6 @@ def _understand(request: Request, option: str, value: str) -> None:
         request.mark_mask = _c_number(mask) if mask else _ANY
     elif option == "status":
         request.status = _status(request, value)
-        if value == "UNSET" and request.kind in ("list", "delete"):
-            raise ConfigError("Operation failed: invalid parameters")
     elif option == "output":
         request.outputs = _outputs(value)
     elif option in ("mask-src", "mask-dst"):
@@ -377,6 +375,8 @@ def _check(request: Request) -> None:
         families.add(request.family)
     if len(families) > 1:
         raise _usage("mismatched address family")
+    if request.given.get("status") == "UNSET" and request.kind in ("list", "delete"):
+        raise ConfigError("Operation failed: invalid parameters")
     try:
         request.state()
     except ConfigError as error:
