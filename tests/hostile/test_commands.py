@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hostile.texts import COMMANDS, CONNTRACK_LISTING, RESTORE, SETS, spoiled
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostile.texts import COMMANDS, CONNTRACK_LISTING, RESTORE, SETS, spoiled
 from svcsim import Node, Packet, SvcsimError
 from svcsim.conntrack_text import load_connections
 from svcsim.errors import ConfigError
@@ -22,7 +22,7 @@ def node_with_everything() -> Node:
     node.add_interface("eth0", ["192.0.2.1/24", "2001:db8::1/64"], ["default"])
     node.add_interface("pods", ["10.0.0.1/8"])
     node.run(f"iptables-restore <<'E'\n{RESTORE}E\nipset restore <<'E'\n{SETS}E")
-    node.run("ipvsadm -A -t 10.96.0.10:80 -s rr; ipvsadm -a -t 10.96.0.10:80 -r 10.0.0.5:8080 -m")
+    node.run("ip6tables -L; ipvsadm -A -t 10.96.0.10:80 -s rr; ipvsadm -a -t 10.96.0.10:80 -r 10.0.0.5:8080 -m")
     load_connections(node.conntrack, CONNTRACK_LISTING)
     return node
 
