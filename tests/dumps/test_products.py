@@ -27,7 +27,7 @@ def load(name: str) -> Node:
 def tables(text: str) -> list[str]:
     """The tables of a save without comments and counters; the newest is saved first, so their order is that of loading."""
     kept = (line.partition(" [")[0] if line[0] == ":" else line for line in text.splitlines() if line[:1] not in "#")
-    return sorted("\n".join(kept).split("COMMIT"))
+    return sorted(table.strip() for table in "\n".join(kept).split("COMMIT"))
 
 
 def way_of(packet: Packet, out: Outcome, *, port: bool) -> str:
@@ -47,10 +47,7 @@ def test_saves_back_equal(name):
     node = load(name)
     tool = "ip6tables" if name.endswith("6") else "iptables"
 
-    saved = tables(node.run(f"{tool}-save").stdout)
-    assert [table.strip() for table in saved] == [
-        table.strip() for table in tables((HERE / f"{name}.rules").read_text())
-    ]
+    assert tables(node.run(f"{tool}-save").stdout) == tables((HERE / f"{name}.rules").read_text())
 
 
 @pytest.mark.parametrize(("name", "number"), [(name, n) for name in TRAFFIC for n in range(len(TRAFFIC[name]))])
