@@ -84,6 +84,24 @@ def test_elements(node, create, add, shown):
         ("ipset add l zz", 1, "Set to be added/deleted/tested as element does not exist."),
         ("ipset add m 10.0.0.0/24", 1, "Hash is full, cannot add more elements"),
         ("ipset add a", 2, "Missing second mandatory argument to command add"),
+        ("ipset add a 0.0.0.0", 1, "Null-valued element, cannot be stored in a hash type of set"),
+        ("ipset add a 10.0.0.5,80", 1, "Elem separator in 10.0.0.5,80, but settype hash:ip supports none."),
+        ("ipset add a 10.0.0.5 packets 1", 1, "Packet/byte counters cannot be used: set was created without counter"),
+        ("ipset add a 10.0.0.5 nomatch", 2, "Unknown argument: `nomatch'"),
+        ("ipset test a 10.0.0.5 timeout 3", 2, "Unknown argument: `timeout'"),
+        ("ipset add a 10.0.0.x bogus", 1, "cannot parse 10.0.0.x: resolving to IPv4 address failed"),
+        ("ipset add p x", 1, "cannot parse 'x' as a tcp port"),
+        ("ipset destroy a b", 2, "Unknown argument b"),
+        ("ipset swap a zz", 1, "Sets cannot be swapped: the second set does not exist"),
+        ("ipset list -o no", 1, "Syntax error: unknown output mode 'no'"),
+        ("ipset list -o", 2, "Missing mandatory argument to option -o"),
+        ("ipset create z hash:ip netmask 33", 1, "netmask is out of the inclusive range of 1-32"),
+        ("ipset create z hash:ip netmask 8 bitmask 255.0.0.0", 1, "bitmask and netmask are mutually exclusive"),
+        ("ipset create z hash:ip timeout 5 timeout 6", 1, "Syntax error: timeout already specified"),
+        ("ipset create z hash:net,net family inet9", 1, "Syntax error: unknown inet family inet9"),
+        ("ipset create z bitmap:port range 80", 2, "Mandatory option `to' is missing"),
+        ("ipset create z bitmap:ip range 10.0.0.0/8", 1, "exceeds the size limit of the set type"),
+        ("ipset create z hash:ip,mark markmask 0", 1, "The value of the markmask parameter is invalid"),
         ("ipset create z hash:ip bogus 4", 2, "Unknown argument: `bogus'"),
     ],
 )
@@ -126,6 +144,48 @@ def test_restore_stops_at_the_first_error(node):
         1, "ipset v7.17: Error in line 3: Element cannot be added to the set: it's already added\n"
     )  # fmt: skip
     assert members(node, "r") == ["1.2.3.4"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "held"),
+    [
+        ("add r 10.0.0.1\nadd r 10.0.0.2\nadd r x", 1, []),
+        ("add r 10.0.0.1\nbogus", 2, []),
+        ("add r 10.0.0.1\nquit", 0, []),
+        ("add r 10.0.0.1\nadd q 10.0.0.9\nadd r 10.0.0.2\nadd r x", 1, ["10.0.0.1"]),
+        ("add r 10.0.0.1\ndel r 10.0.0.1\nbogus", 2, ["10.0.0.1"]),
+        ("add r 10.0.0.1\nadd none 10.0.0.2", 1, []),
+        ("add r 10.0.0.1\nflush q\nbogus", 2, ["10.0.0.1"]),
+    ],
+)
+def test_restore_sends_changes_of_one_kind_together(node, lines, code, held):
+    """A line that cannot be read loses what was not sent yet: the last changes of one kind to one set."""
+    run(node, "ipset create r hash:ip; ipset create q hash:ip")
+
+    assert node.run(f"ipset restore <<'E'\n{lines}\nE").returncode == code
+    assert members(node, "r") == held
+
+
+def test_old_kernels_have_older_types():
+    """Before 6.2 a hash of addresses has no bitmask, and says so; its revision is one less."""
+    node = Node(kernel="6.1")
+
+    done = node.run("ipset create a hash:ip bitmask 255.0.0.255")
+
+    assert done.returncode == 2 and "starting from the revision 6 and you have installed revision 5 only" in done.stderr
+    assert "Revision: 5\n" in run(node, "ipset create a hash:ip; ipset list a")
+
+
+def test_xml(node):
+    """XML has the header's words as tags, and the members unless they are not wanted."""
+    run(node, "ipset create a hash:net counters; ipset add a 10.0.0.0/8 nomatch")
+
+    text = run(node, "ipset list -o xml")
+
+    assert "<header><family>inet</family><hashsize>1024</hashsize><maxelem>65536</maxelem><counters/>" in text
+    assert "<member><elem>10.0.0.0/8</elem><nomatch/><packets>0</packets><bytes>0</bytes></member>\n" in text
+    assert "<members>" not in run(node, "ipset list -t -o xml")
+    assert run(node, "ipset list -n -o xml") == '<ipsets>\n<ipset name="a"/>\n</ipsets>\n'
 
 
 def test_swap_exchanges_content(node):

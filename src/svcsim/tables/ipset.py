@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 import attrs
 
 from svcsim.addr import Family, Prefix
-from svcsim.clock import SECOND, Timer
+from svcsim.clock import SECOND
 from svcsim.errors import ConfigError, ExistsError, MissingError, UnsupportedError
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.ipset_element import Element, Part, element_of_packet
+from svcsim.tables.ipset_entry import COUNT, Counting, Entry
 from svcsim.tables.ipset_text import ElementText, read_elements, text_of_element
 from svcsim.tables.ipset_types import Item, SetOptions, SetType
 
 if TYPE_CHECKING:
     from svcsim.tables.ipsets import IpSets
 
-__all__ = ["COUNT", "Counting", "Entry", "IpSet"]
+__all__ = ["IpSet"]
 
 _ADDED = "Element cannot be added to the set: it's already added"
 _NOT_THERE = "Element cannot be deleted from the set: it's not added"
@@ -35,65 +36,6 @@ _OUTSIDE = "Element is out of the range of the set"
 _MOST = 1 << 20
 _BUCKET_HEADER, _COMMENT_HEADER, _BITMASK = 32, 17, 16
 _ALL_MARKS = 0xFFFFFFFF
-
-
-@attrs.define(eq=False)
-class Entry:
-    """What a set keeps beside an element; mark, priority and queue (skbinfo) are kept, and no packet is given them."""
-
-    packets: int = 0
-    bytes: int = 0
-    comment: str = ""
-    nomatch: bool = False
-    wildcard: bool = False
-    mark: tuple[int, int] = (0, 0)
-    priority: int = 0
-    queue: int = 0
-    timer: Timer | None = None
-
-    def items(self, options: SetOptions, now: int) -> list[Item]:
-        """The words behind an element, in the order in which the tool prints them."""
-        found: list[Item] = []
-        if options.timeout is not None:
-            left = 0 if self.timer is None or self.timer.deadline is None else self.timer.deadline - now
-            found.append(("timeout", str(max(left // SECOND, 1) if left else 0)))
-        found += [("nomatch", None)] if self.nomatch else []
-        found += [("wildcard", None)] if self.wildcard else []
-        found += [("packets", str(self.packets)), ("bytes", str(self.bytes))] if options.counters else []
-        found += [("comment", f'"{self.comment}"')] if self.comment else []
-        mark, mask = self.mark
-        if mark or mask:
-            found.append(("skbmark", f"{mark:#x}" if mask == _ALL_MARKS else f"{mark:#x}/{mask:#x}"))
-        found += [("skbprio", f"{self.priority >> 16:x}:{self.priority & 0xFFFF:x}")] if self.priority else []
-        found += [("skbqueue", str(self.queue))] if self.queue else []
-        return found
-
-
-@attrs.frozen
-class Counting:
-    """
-    How a rule counts what it finds: whether elements *update*, whether those of *members* of a list do, and *limits*.
-
-    A limit is ``packets`` or ``bytes``, ``eq``, ``lt`` or ``gt``, the number, and whether the opposite is wanted.
-    """
-
-    update: bool = True
-    members: bool = True
-    limits: tuple[tuple[str, str, int, bool], ...] = ()
-
-    def counts(self, entry: Entry, length: int) -> bool:
-        """Count a packet, and say whether the element's counters are then as they should be."""
-        if self.update:
-            entry.packets += 1
-            entry.bytes += length
-        for what, how, number, inverted in self.limits:
-            value = entry.packets if what == "packets" else entry.bytes
-            if {"eq": value == number, "lt": value < number, "gt": value > number}[how] is inverted:
-                return False
-        return True
-
-
-COUNT = Counting()
 
 
 @attrs.define(eq=False)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import attrs
 
-from svcsim.tables.ipset import Counting, Entry, IpSet
+from svcsim.tables.ipset import IpSet
 from svcsim.tables.ipset_element import Element
+from svcsim.tables.ipset_entry import Counting, Entry
 from svcsim.tables.ipset_types import SetType
 
 __all__ = ["set_of_type"]

@@ -13,7 +13,8 @@ import attrs
 from svcsim.clock import SECOND
 from svcsim.errors import ConfigError, ExistsError, MissingError
 from svcsim.hooks import HookState, Skb
-from svcsim.tables.ipset import COUNT, Counting, Entry, IpSet
+from svcsim.tables.ipset import IpSet
+from svcsim.tables.ipset_entry import COUNT, Counting, Entry
 from svcsim.tables.ipset_types import Item
 
 __all__ = ["ListSet", "Place"]

@@ -18,8 +18,9 @@ from svcsim.conntrack_tcp import TcpState
 from svcsim.conntrack_text import ConnLine, format_conn
 from svcsim.errors import ConfigError, ExistsError, UnsupportedError
 from svcsim.tools.command import Completed
-from svcsim.tools.conntrack_args import Request, read_request
+from svcsim.tools.conntrack_args import read_request
 from svcsim.tools.conntrack_formats import XML_END, XML_START, saved_line, xml_flow
+from svcsim.tools.conntrack_request import Request
 
 if TYPE_CHECKING:
     from svcsim.node import Node

@@ -13,7 +13,8 @@ import attrs
 
 from svcsim.addr import Family, parse_address
 from svcsim.errors import ConfigError
-from svcsim.tables.ipset import Entry, IpSet
+from svcsim.tables.ipset import IpSet
+from svcsim.tables.ipset_entry import Entry
 from svcsim.tables.ipset_list import Place
 from svcsim.tables.ipset_text import read_integer, read_port, syntax_error
 from svcsim.tables.ipset_types import SetOptions, SetType, find_type

@@ -12,7 +12,8 @@ import attrs
 
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.extension import Loader, Test
-from svcsim.tables.ipset import Counting, IpSet
+from svcsim.tables.ipset import IpSet
+from svcsim.tables.ipset_entry import Counting
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
 from svcsim.tables.problems import UsageError
