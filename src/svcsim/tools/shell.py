@@ -7,7 +7,9 @@ next no time passes, and no file exists but what `cat` shows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _FOLDERS = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
+_BLANKS = re.compile(r"[ \t\n]+")
 #: What loops can multiply a short line to; more is refused rather than waited for.
 _MAX_COMMANDS = 100_000
 #: Real commands that nothing here stands for; any other name is one that no shell would find.
@@ -169,29 +172,15 @@ class _Run:
             yield self.values[part.text] if part.name else part.text
 
     def _fields(self, words: Iterable[Word]) -> list[str]:
-        """The words with their variables replaced; an unquoted variable is cut at its blanks."""
+        """The words with their variables replaced; an unquoted variable is cut at its blanks, and may be nothing."""
         fields: list[str] = []
         for word in words:
-            if not any(part.name and not part.quoted for part in word.parts):
-                fields.append("".join(self._expand(word)))
-                continue
-            current: str | None = None  # the field being put together, None while there is none
+            pieces: list[str | None] = []  # None: a gap between two fields
             for part, text in zip(word.parts, self._expand(word), strict=True):
-                if part.quoted or not part.name:
-                    current = (current or "") + text
-                    continue
-                pieces = text.split()
-                if text[:1].isspace() and current is not None:
-                    fields.append(current)
-                    current = None
-                for number, piece in enumerate(pieces):
-                    if number and current is not None:
-                        fields.append(current)
-                        current = None
-                    current = (current or "") + piece
-                if pieces and text[-1:].isspace() and current is not None:
-                    fields.append(current)
-                    current = None
-            if current is not None:
-                fields.append(current)
+                cut = [text] if part.quoted or not part.name else _BLANKS.split(text)
+                for number, piece in enumerate(cut):
+                    pieces += [None] if number else []
+                    pieces += [piece] if piece or part.quoted else []
+            runs = groupby(pieces, lambda piece: piece is None)
+            fields += ["".join(filter(None, run)) for is_gap, run in runs if not is_gap]
         return fields
