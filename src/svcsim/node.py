@@ -42,6 +42,8 @@ _UNICAST, _LOCAL, _BROADCAST = RouteKind.UNICAST, RouteKind.LOCAL, RouteKind.BRO
 
 #: The kernel whose behaviour is meant unless a node is told otherwise.
 _NEWEST_KERNEL = "6.18"
+#: The kernel from which on IP sets have bitmasks.
+_NEWEST_SET_TYPES = (6, 2)
 _ROOT, _KERNEL = Owner(), Owner(uid=None)
 #: ICMP errors that count against a peer (icmp_ratemask).
 _LIMITED = frozenset({3, 4, 11, 12})
@@ -92,7 +94,7 @@ class Node:
         self.ingress = {family: Ingress(family, self.routes[family], self.sysctls, self.clock) for family in Family}
         self.conntrack = Conntrack(self.clock, self.sysctls, self.streams)
         self.tracking = {family: Tracking(self, family) for family in Family}
-        self.ipsets = IpSets(self.clock)
+        self.ipsets = IpSets(self.clock, newest=self.kernel >= _NEWEST_SET_TYPES)
         self.rules = {family: Ruleset(self, family) for family in Family}
         self.ipvs = Director(self)
         self.stack = LocalStack(self)

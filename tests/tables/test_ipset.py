@@ -132,12 +132,12 @@ def test_a_place_is_taken_again(sets):
 def test_memory(sets, type, words, empty, one):
     """The size in memory is the kernel's, for a set that is empty and for one with one element."""
     held = sets.create("x", type, SetOptions(**words))
-    assert held.memory(newest=True) == empty
+    assert held.memory == empty
 
     element = {"hash:ip,port,net": "10.0.0.1,80,10.0.0.0/8", "hash:net,iface": "10.0.0.1,e", "bitmap:port": "80"}
     held.add(element.get(type, "2001::1" if held.family is Family.IPV6 else "10.0.0.1"))
 
-    assert held.memory(newest=True) == one
+    assert held.memory == one
 
 
 def test_rules_count_what_they_find():

@@ -20,7 +20,7 @@ from svcsim.errors import ConfigError, ExistsError, MissingError, UnsupportedErr
 from svcsim.hooks import HookState, Skb
 from svcsim.tables.ipset_element import Element, Part, element_of_packet
 from svcsim.tables.ipset_entry import COUNT, Counting, Entry
-from svcsim.tables.ipset_text import ElementText, read_elements, text_of_element
+from svcsim.tables.ipset_text import ElementText, KernelRefusal, read_elements, text_of_element
 from svcsim.tables.ipset_types import Item, SetOptions, SetType
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ class IpSet:
         elements = self.read(text) if isinstance(text, str) else text
         if timeout is not None and self.options.timeout is None:
             raise ConfigError("Timeout cannot be used: set was created without timeout support")
+        self._check_single(elements, "add")
         self._check_size(elements, exist=exist)
+        if self.type.name == "hash:ip,port" and self.sets.newest and elements.choices[0][0] == 0:
+            raise KernelRefusal("Kernel error received: Invalid argument")
         if self.options.range is not None:
             for element in self._ends(elements):  # a range that is not all inside is refused whole
                 self._check_range(element)
@@ -109,6 +112,7 @@ class IpSet:
     def remove(self, text: str | ElementText, *, exist: bool = False) -> None:
         """Take out what *text* says."""
         elements = self.read(text) if isinstance(text, str) else text
+        self._check_single(elements, "del")
         self._check_size(elements, exist=True)
         for element in elements:
             element = self._trim(element)
@@ -119,14 +123,8 @@ class IpSet:
     def holds(self, text: str | ElementText, *, nomatch: bool = False) -> bool:
         """Whether the first element of *text* is in the set, as `ipset test` answers; *nomatch* asks for exceptions."""
         elements = self.read(text) if isinstance(text, str) else text
-        self._check_single(elements)
-        first = next(iter(elements))
-        bits = self.family.bits  # of a range of networks its first address is tested
-        parts = (
-            (part[0], bits) if how == "FROM-TO IP" and isinstance(part, tuple) and isinstance(part[0], int) else part
-            for part, how in zip(first, (*elements.ranged, ""), strict=False)
-        )
-        entry = self._find(self._trim(tuple(parts)))
+        self._check_single(elements, "test")
+        entry = self._find(self._trim(elements.tested))
         return entry is not None and entry.nomatch == nomatch
 
     def flush(self) -> None:
@@ -145,16 +143,17 @@ class IpSet:
         yield tuple(choices[0] for choices in elements.choices)
         yield tuple(choices[-1] for choices in elements.choices)
 
-    def _check_single(self, elements: ElementText) -> None:
-        """Refuse to test for a range, where the tool does: not in sets of addresses, not in a second network."""
-        if self.type.name == "hash:ip":
+    def _check_single(self, elements: ElementText, command: str) -> None:
+        """Refuse ranges where the tool does: not in a second network, in sets with a MAC for every command."""
+        name = self.type.name
+        if name in ("hash:ip", "hash:ip,mark") or (command != "test" and name != "hash:ip,mac"):
             return
         family = "unspec" if "bare port" in self.type.kinds else "inet" if self.family is Family.IPV4 else "inet6"
         for at, (kind, how) in enumerate(zip(self.type.kinds, elements.ranged, strict=False)):
             allowed = kind == "net" and (at or how == "IP/CIDR")
             if how and not allowed:
                 raise ConfigError(
-                    f"{how} range is not allowed in command test with set type {self.type.name} and family {family}"
+                    f"{how} range is not allowed in command {command} with set type {name} and family {family}"
                 )
 
     def exchange_content(self, other: IpSet) -> None:
@@ -348,14 +347,15 @@ class IpSet:
         for element in ordered:
             yield text_of_element(self.type, self.family, element), self.entries[element].items(options, now)
 
-    def memory(self, *, newest: bool) -> int:
+    @property
+    def memory(self) -> int:
         """
-        The bytes that a listing names; the *newest* kernels keep a bitmask.
+        The bytes that a listing names; the newest kernels keep a bitmask.
 
         A hash is taken to have each element in a bucket of its own: the kernel's key, and with it what meets, is chance.
         """
         empty, size = self.type.sizes[self.family is Family.IPV6]
-        empty -= 0 if newest or not self.type.late else _BITMASK
+        empty -= 0 if self.sets.newest or not self.type.late else _BITMASK
         wide, narrow = self.options.extension_size
         size = (-(-size // 8) * 8 + wide if wide else size) + narrow
         comments = sum(len(e.comment) + _COMMENT_HEADER for e in self.entries.values() if e.comment)

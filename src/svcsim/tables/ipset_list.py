@@ -181,7 +181,8 @@ class ListSet(IpSet):
         now = self.sets.clock.now
         return [(member.name, entry.items(self.options, now)) for member, entry in self._members.items()]
 
-    def memory(self, *, newest: bool) -> int:
+    @property
+    def memory(self) -> int:
         """The bytes that a listing names."""
         empty, size = self.type.sizes[0]
         comments = sum(len(e.comment) + 17 for e in self._members.values() if e.comment)

@@ -70,10 +70,12 @@ class ElementText:
     """
     What one word stands for: the choices that each dimension has.
 
-    *shown* is the word as a test repeats it; *ranged* says for each dimension how it was given.
+    *shown* is the word as a test repeats it, *tested* the element that it looks for: a range's first address. *ranged*
+    says for each dimension how it was given.
     """
 
     choices: tuple[Sequence[Part], ...]
+    tested: Element
     shown: str
     ranged: tuple[str, ...]
 
@@ -114,14 +116,17 @@ def read_elements(type: SetType, options: SetOptions, text: str) -> ElementText:
     if missing < len(kinds) and not optional:
         raise syntax_error(f"{_PLACES[missing - 1]} element is missing from {text}.")
     choices: list[Sequence[Part]] = []
+    tested: list[Part] = []
     shown, ranged = [], []
     for kind, word in zip(kinds, words, strict=False):
         choices.append(_choices(kind, options, word, type))
         ranged.append(_how(kind, word))
+        tested.append(_tested(kind, family, word, choices[-1]))
         shown.append(_shown(kind, family, word, choices[-1]) if len(kinds) > 1 or kind == "bare port" else word)
     if optional:
         choices.append((None,))
-    return ElementText(tuple(choices), ",".join(shown), tuple(ranged))
+        tested.append(None)
+    return ElementText(tuple(choices), tuple(tested), ",".join(shown), tuple(ranged))
 
 
 def _how(kind: str, word: str) -> str:
@@ -133,6 +138,15 @@ def _how(kind: str, word: str) -> str:
     if kind in ("ip", "net", "plain-ip"):
         return "IP/CIDR" if "/" in word else "FROM-TO IP" if _split(word)[1] else ""
     return ""
+
+
+def _tested(kind: str, family: Family, word: str, choices: Sequence[Part]) -> Part:
+    """The address that stands first in the word, or what else is chosen first."""
+    if kind == "ip":
+        return _address(family, _split(word.partition("/")[0])[0])
+    if kind == "net" and "/" not in word:
+        return (_address(family, _split(word)[0]), family.bits)
+    return choices[0]
 
 
 def _shown(kind: str, family: Family, word: str, choices: Sequence[Part]) -> str:
@@ -147,7 +161,7 @@ def _choices(kind: str, options: SetOptions, word: str, type: SetType) -> Sequen
     if kind == "ip":
         return _addresses(options, word, type)
     if kind == "plain-ip":
-        return _plain(family, word, type)
+        return _plain(family, word)
     if kind == "net":
         return _networks(family, word, type)
     if kind == "port":
@@ -206,8 +220,6 @@ def _addresses(options: SetOptions, word: str, type: SetType) -> Sequence[Part]:
         raise KernelRefusal(_NULL)
     if high - low == family.all_ones and type.method == "hash":
         raise KernelRefusal(_BAD_LENGTH)
-    if type.name == "hash:ip,port" and low == 0:
-        raise KernelRefusal("Kernel error received: Invalid argument")
     step = 1
     if options.netmask is not None:
         step = 1 << (family.bits - options.netmask)
@@ -215,14 +227,8 @@ def _addresses(options: SetOptions, word: str, type: SetType) -> Sequence[Part]:
     return range(low, high + 1, step)
 
 
-def _plain(family: Family, word: str, type: SetType) -> Sequence[Part]:
+def _plain(family: Family, word: str) -> Sequence[Part]:
     if "/" in word or _split(word)[1]:
-        if type.name == "hash:ip,mac":
-            how = _how("ip", word)
-            raise ConfigError(
-                f"{how} range is not allowed in command add with set type {type.name} and family "
-                f"{'inet' if family is Family.IPV4 else 'inet6'}"
-            )
         raise syntax_error(f"plain IP address must be supplied: {word}")
     return [_address(family, word)]
 

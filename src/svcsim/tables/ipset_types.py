@@ -72,7 +72,7 @@ SET_TYPES: dict[str, SetType] = {
         _bitmap("bitmap:ip,mac", ("plain-ip", "mac"), 80),
         _bitmap("bitmap:port", ("bare port",), 72),
         _hash("hash:ip", "ip", 6, (216, 4), (224, 16), "netmask", "bitmask"),
-        _hash("hash:ip,mac", "plain-ip mac", 1, (208, 12), (216, 24)),
+        _hash("hash:ip,mac", "ip mac", 1, (208, 12), (216, 24)),
         _hash("hash:ip,mark", "ip mark", 3, (200, 8), (216, 20), "markmask"),
         _hash("hash:ip,port", "ip port", 7, (216, 8), (232, 20), "", "netmask bitmask"),
         _hash("hash:ip,port,ip", "ip port plain-ip", 6, (208, 12), (232, 36)),

@@ -34,7 +34,7 @@ def _places(low: int, high: int, netmask: int | None) -> int:
 
 class IpSets:
     """
-    The sets of one host.
+    The sets of one host; *newest*: its kernel has the newest revision of each type, those of 6.2.
 
     >>> sets = IpSets(Clock())
     >>> for name in "abc": _ = sets.create(name, "hash:ip")
@@ -43,8 +43,9 @@ class IpSets:
     ['d', 'b', 'c']
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, newest: bool = True) -> None:
         self.clock = clock
+        self.newest = newest
         self._by_name: dict[str, IpSet] = {}
         self._places: list[IpSet | None] = []
 

@@ -28,7 +28,6 @@ __all__ = ["ipset"]
 
 _SAYS = "ipset v7.17: "
 _VERSION = "ipset v7.17, protocol version: 7\n"
-_NEWEST_REVISIONS = (6, 2)  # the kernel whose types have them
 _VERBS = {
     alias: verb
     for verb, aliases in {
@@ -81,11 +80,6 @@ class _Session:
     _pending: list[tuple[int, Callable[[], None]]] = attrs.field(factory=list)
     _pending_for: tuple[str, str] = ("", "")
 
-    @property
-    def newest(self) -> bool:
-        """Whether the kernel's set types are the newest."""
-        return self.node.kernel >= _NEWEST_REVISIONS
-
     @staticmethod
     def verb(word: str) -> str:
         """The command that *word* names."""
@@ -133,12 +127,12 @@ class _Session:
         chosen = [sets[words[0]]] if words else list(sets)
         if verb == "save" and not switches.output_given:
             switches = attrs.evolve(switches, output="save")
-        self.stdout.append(listed(chosen, switches, newest=self.newest))
+        self.stdout.append(listed(chosen, switches))
 
     def _manage(self, verb: str, words: list[str], switches: Switches) -> None:
         sets = self.node.ipsets
         if verb == "create":
-            options, warning = read_create(words[1], words[2:], newest=self.newest)
+            options, warning = read_create(words[1], words[2:], newest=sets.newest)
             sets.create(words[0], words[1], options, exist=switches.exist)
             self.stderr.append(warning)
         elif verb == "flush":
