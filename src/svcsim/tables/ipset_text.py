@@ -23,6 +23,7 @@ from svcsim.tables.names import port_number, protocol_name, protocol_number
 __all__ = [
     "ElementText",
     "KernelRefusal",
+    "read_address",
     "read_elements",
     "read_integer",
     "read_port",
@@ -143,9 +144,9 @@ def _how(kind: str, word: str) -> str:
 def _tested(kind: str, family: Family, word: str, choices: Sequence[Part]) -> Part:
     """The address that stands first in the word, or what else is chosen first."""
     if kind == "ip":
-        return _address(family, _split(word.partition("/")[0])[0])
+        return read_address(family, _split(word.partition("/")[0])[0])
     if kind == "net" and "/" not in word:
-        return (_address(family, _split(word)[0]), family.bits)
+        return (read_address(family, _split(word)[0]), family.bits)
     return choices[0]
 
 
@@ -178,7 +179,8 @@ def _choices(kind: str, options: SetOptions, word: str, type: SetType) -> Sequen
 # -- addresses --------------------------------------------------------------------------------------------------------
 
 
-def _address(family: Family, word: str) -> int:
+def read_address(family: Family, word: str) -> int:
+    """An address of *family*, in brackets or not; names are not looked up."""
     bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
     try:
         address = parse_address(bare)
@@ -202,12 +204,12 @@ def _span(family: Family, word: str) -> tuple[int, int]:
     """First and last address of ``a``, ``a/length`` or ``a-b``."""
     host, _, length = word.partition("/")
     if length:
-        value = _address(family, host)
+        value = read_address(family, host)
         mask = Prefix.mask_of(family, read_integer(length, family.bits))
         return value & mask, value | (family.all_ones ^ mask)
     first, last = _split(word)
-    low = _address(family, first)
-    high = _address(family, last) if last else low
+    low = read_address(family, first)
+    high = read_address(family, last) if last else low
     return min(low, high), max(low, high)
 
 
@@ -216,7 +218,7 @@ def _addresses(options: SetOptions, word: str, type: SetType) -> Sequence[Part]:
     low, high = _span(family, word)
     if family is Family.IPV6 and low != high:
         raise syntax_error(f"plain IP address must be supplied: {word}")
-    if type.name == "hash:ip" and _address(family, _split(word.partition("/")[0])[0]) == 0:
+    if type.name == "hash:ip" and read_address(family, _split(word.partition("/")[0])[0]) == 0:
         raise KernelRefusal(_NULL)
     if high - low == family.all_ones and type.method == "hash":
         raise KernelRefusal(_BAD_LENGTH)
@@ -230,7 +232,7 @@ def _addresses(options: SetOptions, word: str, type: SetType) -> Sequence[Part]:
 def _plain(family: Family, word: str) -> Sequence[Part]:
     if "/" in word or _split(word)[1]:
         raise syntax_error(f"plain IP address must be supplied: {word}")
-    return [_address(family, word)]
+    return [read_address(family, word)]
 
 
 def _networks(family: Family, word: str, type: SetType) -> Sequence[Part]:

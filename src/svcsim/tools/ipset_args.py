@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import attrs
 
-from svcsim.addr import Family, parse_address
+from svcsim.addr import Family
 from svcsim.errors import ConfigError
 from svcsim.tables.ipset import IpSet
 from svcsim.tables.ipset_entry import Entry
 from svcsim.tables.ipset_list import Place
-from svcsim.tables.ipset_text import read_integer, read_port, syntax_error
+from svcsim.tables.ipset_text import read_address, read_integer, read_port, syntax_error
 from svcsim.tables.ipset_types import SetOptions, SetType, find_type
 
 __all__ = ["Added", "Switches", "read_added", "read_create", "read_switches", "usage_error"]
@@ -185,19 +185,9 @@ def _netmask(family: Family, text: str) -> int:
         raise ConfigError(f"{error}\nSyntax error: netmask is out of the inclusive range of {widths}") from None
 
 
-def _address(family: Family, text: str) -> int:
-    try:
-        address = parse_address(text)
-    except ConfigError:
-        address = None
-    if address is None or address.family is not family:
-        raise syntax_error(f"cannot parse {text}: resolving to IPv{int(family)} address failed")
-    return address.value
-
-
 def _bitmask(family: Family, text: str) -> int | None:
     try:
-        value = _address(family, text)
+        value = read_address(family, text)
     except ConfigError as error:
         inet = "inet" if family is Family.IPV4 else "inet6"
         raise ConfigError(f"{error}\nSyntax error: bitmask is not valid for family = {inet}") from None
@@ -217,10 +207,10 @@ def _range(type: SetType, text: str, netmask: int | None) -> tuple[int, int]:
     elif "/" in text:
         host, _, length = text.partition("/")
         size = 1 << (32 - read_integer(length, 32))
-        low = _address(Family.IPV4, host) & -size
+        low = read_address(Family.IPV4, host) & -size
         high = low + size - 1
     elif dash:
-        low, high = _address(Family.IPV4, first), _address(Family.IPV4, last)
+        low, high = read_address(Family.IPV4, first), read_address(Family.IPV4, last)
     else:
         raise syntax_error(f"IP/cidr or IP-IP range must be specified: {text}")
     low, high = min(low, high), max(low, high)
