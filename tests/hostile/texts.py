@@ -15,12 +15,12 @@ RESTORE = """*filter
 :web - [0:0]
 [1:60] -A FORWARD -d 10.0.0.0/8 -p tcp -m tcp --dport 80:90 -m comment --comment "to \\"web\\"" -j web
 -A web ! -i eth0 -m conntrack --ctstate NEW,ESTABLISHED -m limit --limit 5/sec -j ACCEPT
--A web -m multiport --dports 1,2:5 -m mark --mark 0x4000/0x4000 -j REJECT --reject-with icmp-port-unreachable
+-A web -p udp -m multiport --dports 1,2:5 -m mark --mark 0x4000/0x4000 -j REJECT --reject-with icmp-port-unreachable
 -A web -m iprange --src-range 10.0.0.1-10.0.0.9 -j LOG --log-prefix "a b"
 COMMIT
 *nat
 -A PREROUTING -p udp -m udp --dport 53 -j DNAT --to-destination 10.0.0.5-10.0.0.9:5353
--A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE --to-ports 1024-2048
+-A POSTROUTING -s 10.0.0.0/8 -p tcp -j MASQUERADE --to-ports 1024-2048
 COMMIT
 """
 SETS = """create a hash:ip family inet hashsize 1024 maxelem 65536 timeout 30 counters comment
