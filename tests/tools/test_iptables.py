@@ -64,7 +64,7 @@ def test_what_is_not_modelled_is_named():
     node = Node()
     for words, what in (
         (("-m", "hashlimit"), "-m hashlimit"),
-        (("-p", "tcp", "-j", "TCPMSS", "--set-mss", "9"), "-j TCPMSS"),
+        (("-p", "tcp", "-j", "TPROXY", "--on-port", "9"), "-j TPROXY"),
     ):
         with pytest.raises(UnsupportedError, match=what):
             run(node, "iptables", "-A", "FORWARD", *words)
