@@ -46,18 +46,19 @@ class ConnbytesMatch(Match):
         """Read range, direction and mode."""
         text = args.text("connbytes")
         first, colon, last = text.partition(":")
-        low = c_integer(first or "0", 0, _U64)
+        low = c_integer(first, 0, _U64) if first or not colon else 0
         high = c_integer(last, 0, _U64) if last else None
-        if low is None or (last and high is None) or not (first or colon):
-            raise args.bad_value("connbytes", text)
-        if high is not None and high < low:
+        for part, value in ((first, low), (last, high))[: 2 if colon else 1]:
+            if (part or not colon) and value is None:
+                raise args.problem(f'bad value for option "--connbytes" near "{part}", or out of range (0-{_U64}).')
+        if low is not None and high is not None and high < low:
             raise UsageError(f"{low} should be less than {high}")
         direction, mode = args.text("connbytes-dir"), args.text("connbytes-mode")
         if direction not in _DIRECTIONS:
             raise UsageError(f"Unknown --connbytes-dir `{direction}'")
         if mode not in _MODES:
             raise UsageError(f"Unknown --connbytes-mode `{mode}'")
-        return cls(low, high, direction, mode, invert=args.inverted("connbytes"))
+        return cls(low or 0, high, direction, mode, invert=args.inverted("connbytes"))
 
     def _range(self) -> str:
         return f"{self.low}" + ("" if self.high is None else f":{self.high}")

@@ -18,6 +18,7 @@ from svcsim.packet import ConnTuple
 from svcsim.tables.extension import Loader, Test
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
+from svcsim.tables.problems import UsageError
 from svcsim.tracking import tuple_of
 
 __all__ = ["ConnlimitMatch"]
@@ -35,11 +36,9 @@ class _Seen:
     by_address: dict[int, dict[ConnTuple, None]] = attrs.field(factory=dict)
 
     def __call__(self, skb: Skb, state: HookState) -> bool | None:
-        match, family = self.match, skb.family
+        match, _family = self.match, skb.family
         address = skb.dst if match.by_destination else skb.src
-        bits = family.bits
-        length = bits if match.mask is None else min(match.mask, bits)
-        group = address >> (bits - length)
+        group = address >> (match.width - match.length)
         conn = skb.ct
         tuple = tuple_of(skb.original, skb) if conn is None else conn.orig
         if tuple is None:
@@ -66,8 +65,8 @@ class ConnlimitMatch(Match):
     stateful = True
     tracks = True
     options = (
-        Option("connlimit-above", invert=True, excludes=("connlimit-upto",)),
         Option("connlimit-upto", invert=True, excludes=("connlimit-above",)),
+        Option("connlimit-above", invert=True, excludes=("connlimit-upto",)),
         Option("connlimit-mask"),
         Option("connlimit-saddr", arity=0, excludes=("connlimit-daddr",)),
         Option("connlimit-daddr", arity=0, excludes=("connlimit-saddr",)),
@@ -85,24 +84,26 @@ class ConnlimitMatch(Match):
         name = "connlimit-upto" if "connlimit-upto" in args else "connlimit-above"
         limit = args.number(name)
         if limit is None:
-            raise args.problem("You must specify either connlimit-above or connlimit-upto")
+            raise UsageError('You must specify "--connlimit-above" or "--connlimit-upto".')
         above = (name == "connlimit-above") is not args.inverted(name)
         bits = args.family.bits
-        return cls(limit, above, args.number("connlimit-mask", 0, bits), "connlimit-daddr" in args, bits)
+        return cls(limit, above, args.number("connlimit-mask", 0, 128), "connlimit-daddr" in args, bits)
 
-    def _length(self) -> int:
-        return self.width if self.mask is None else self.mask
+    @property
+    def length(self) -> int:
+        """How many bits of the address count."""
+        return self.width if self.mask is None else min(self.mask, self.width)
 
     def emit(self) -> str:
         """Limit, mask and side."""
         side = "daddr" if self.by_destination else "saddr"
-        mask = f" --connlimit-mask {self._length()}"
+        mask = f" --connlimit-mask {self.length}"
         return f"--connlimit-{'above' if self.above else 'upto'} {self.limit}{mask} --connlimit-{side}"
 
     def describe(self, numeric: bool) -> str:
         """``#conn src/32 > 2``."""
         side = "dst" if self.by_destination else "src"
-        return f"#conn {side}/{self._length()} {'>' if self.above else '<='} {self.limit}"
+        return f"#conn {side}/{self.length} {'>' if self.above else '<='} {self.limit}"
 
     def matches(self, skb: Skb, state: HookState) -> bool:
         """What a rule that was loaded just now says of its first packet."""

@@ -42,23 +42,28 @@ class DevgroupMatch(Match):
         for side in _SIDES:
             name = f"{side}-group"
             if name in args:
-                value, mask = (0, ALL_BITS) if args.text(name) == "default" else args.mark(name) or (0, ALL_BITS)
+                text = args.text(name)
+                if text[:1].isalpha() and text != "default":
+                    raise args.problem(f'could not map name {text} to an integer value for option "--{name}".')
+                value, mask = (0, ALL_BITS) if text == "default" else args.mark(name) or (0, ALL_BITS)
                 tests.append((side, value, mask, args.inverted(name)))
         return cls(tuple(tests))
 
-    @staticmethod
-    def _group(value: int, mask: int) -> str:
-        if mask != ALL_BITS:
-            return f"{value:#x}/{mask:#x}"
-        return f"{value:#x}" if value else "default"
-
     def emit(self) -> str:
-        """The groups."""
-        return " ".join(f"{'! ' if no else ''}--{side}-group {self._group(v, m)}" for side, v, m, no in self.tests)
+        """The groups; group 0 by its name."""
+        return " ".join(
+            f"{'! ' if no else ''}--{side}-group {'default' if (value, mask) == (0, ALL_BITS) else _group(value, mask)}"
+            for side, value, mask, no in self.tests
+        )
 
     def describe(self, numeric: bool) -> str:
         """``src-group 0x7 ! dst-group 0x1/0x1``."""
-        return " ".join(f"{'! ' if no else ''}{side}-group {self._group(v, m)}" for side, v, m, no in self.tests)
+        return " ".join(f"{'! ' if no else ''}{side}-group {_group(v, m)}" for side, v, m, no in self.tests)
+
+    @property
+    def limited(self) -> bool:
+        """It does matter from which hooks it can be reached."""
+        return True
 
     def check(self, place: Place) -> None:
         """Refuse to ask for a device that is not known at a hook."""
@@ -72,6 +77,10 @@ class DevgroupMatch(Match):
         devices = state.host.devices
         for side, value, mask, no in self.tests:
             device = devices.get(state.indev if side == "src" else state.outdev)
-            if ((0 if device is None else device.group) & mask == value) is no:
+            if (((0 if device is None else device.group) ^ value) & mask == 0) is no:
                 return False
         return True
+
+
+def _group(value: int, mask: int) -> str:
+    return f"{value:#x}" + ("" if mask == ALL_BITS else f"/{mask:#x}")

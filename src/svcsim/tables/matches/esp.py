@@ -41,7 +41,7 @@ class _SpiMatch(Match):
     def emit(self) -> str:
         """The range, unless it is everything."""
         ends = (self.low, self.high)
-        if ends == _ANY and not self.invert:
+        if ends == _ANY:  # inverted or not, as the tool does
             return ""
         return f"{'! ' if self.invert else ''}--{self.name}spi {range_text(ends)}"
 

@@ -15,6 +15,7 @@ import attrs
 from svcsim.hooks import Hook, HookState, Skb
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
+from svcsim.tables.problems import UsageError
 
 __all__ = ["MacMatch"]
 
@@ -37,7 +38,7 @@ class MacMatch(Match):
         """Read an address."""
         text = args.text("mac-source")
         if not _ADDRESS.fullmatch(text):
-            raise args.bad_value("mac-source", text)
+            raise UsageError("Invalid MAC address specified.")
         return cls(text.lower(), invert=args.inverted("mac-source"))
 
     def emit(self) -> str:

@@ -11,6 +11,7 @@ from typing import Self
 
 import attrs
 
+from svcsim.device import NAME_LENGTH
 from svcsim.hooks import Hook, HookState, Skb
 from svcsim.tables.extension import Place
 from svcsim.tables.match import MATCHES, Match
@@ -38,6 +39,9 @@ class PhysdevMatch(Match):
         """Read the tests; there must be one."""
         if not args.given:
             raise UsageError("PHYSDEV: no physdev option specified")
+        for name in ("physdev-in", "physdev-out"):
+            if len(args.text(name)) > NAME_LENGTH:
+                raise UsageError(f"interface name `{args.text(name)}' must be shorter than IFNAMSIZ ({NAME_LENGTH})")
         return cls(
             tuple(
                 (name, "" if "-is-" in name else args.text(name), args.inverted(name))
@@ -55,6 +59,11 @@ class PhysdevMatch(Match):
     def describe(self, numeric: bool) -> str:
         """``PHYSDEV match --physdev-in eth0``."""
         return f"PHYSDEV match {self.emit()}"
+
+    @property
+    def limited(self) -> bool:
+        """It does matter from which hooks it can be reached."""
+        return True
 
     def check(self, place: Place) -> None:
         """Refuse to ask in OUTPUT which port a packet will leave by: it is not known there."""

@@ -13,9 +13,10 @@ from typing import Self
 import attrs
 
 from svcsim.hooks import HookState, Skb
+from svcsim.tables.extension import Place
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
-from svcsim.tables.problems import UsageError
+from svcsim.tables.problems import Refusal, UsageError
 from svcsim.wire import encode
 
 __all__ = ["StringMatch"]
@@ -23,6 +24,7 @@ __all__ = ["StringMatch"]
 _LENGTH = 128
 _END = 65535
 _ALGORITHMS = ("bm", "kmp")
+_SPECIAL = re.compile(r"([\"\\])")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}")
 
 
@@ -56,18 +58,15 @@ class StringMatch(Match):
             pattern = _read_hex(args.text("hex-string"))
         else:
             raise UsageError("STRING match: You must specify `--string' or `--hex-string'")
-        if not 0 < len(pattern) <= _LENGTH:
+        if len(pattern) > _LENGTH:
             raise UsageError(f'STRING too long "{args.text("string") or args.text("hex-string")}"')
-        algorithm = args.text("algo")
-        if algorithm not in _ALGORITHMS:
-            raise UsageError(f"string: unknown algorithm {algorithm!r}; known: {', '.join(_ALGORITHMS)}")
         low, high = args.number("from", 0, _END) or 0, args.number("to", 0, _END)
         inverted = args.inverted("string") or args.inverted("hex-string")
-        return cls(pattern, algorithm, low, _END if high is None else high, "icase" in args, invert=inverted)
+        return cls(pattern, args.text("algo"), low, _END if high is None else high, "icase" in args, invert=inverted)
 
     def _shown(self) -> tuple[str, str]:
         if all(32 <= byte < 127 for byte in self.pattern):
-            return "string", self.pattern.decode()
+            return "string", _SPECIAL.sub(r"\\\1", self.pattern.decode())
         return "hex-string", f"|{self.pattern.hex()}|"
 
     def emit(self) -> str:
@@ -84,6 +83,14 @@ class StringMatch(Match):
         text += f" FROM {self.low}" if self.low else ""
         text += f" TO {self.high}" if self.high != _END else ""
         return f"{text} ICASE" if self.icase else text
+
+    def check(self, place: Place) -> None:
+        """Refuse an algorithm that there is none of, and nothing to look for."""
+        super().check(place)
+        if self.algorithm not in _ALGORITHMS:
+            raise Refusal(f"string: no algorithm {self.algorithm!r}", "No chain/target/match by that name.")
+        if not self.pattern:
+            raise Refusal("string: an empty pattern")
 
     def matches(self, skb: Skb, state: HookState) -> bool:
         """Whether the pattern is there."""
@@ -106,7 +113,7 @@ def _read_hex(text: str) -> bytes:
                 at += 1
                 continue
             if not _HEX.fullmatch(digits):
-                raise UsageError(f"Invalid hex block: {text!r}")
+                raise UsageError("Invalid hex block")
             found.append(int(digits, 16))
             at += 1
         else:
@@ -114,5 +121,5 @@ def _read_hex(text: str) -> bytes:
             found += text[at].encode()
         at += 1
     if within:
-        raise UsageError(f"Invalid hex block: {text!r}")
+        raise UsageError("Invalid hex block")
     return bytes(found)

@@ -14,6 +14,7 @@ from svcsim.hooks import HookState, Skb
 from svcsim.packet import Proto, Tcp
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, Option
+from svcsim.tables.problems import UsageError
 from svcsim.tables.tcp_options import find_mss
 from svcsim.tables.texts import range_text
 
@@ -36,6 +37,8 @@ class TcpmssMatch(Match):
     def parse(cls, args: Args) -> Self:
         """Read a range."""
         low, high = args.number_range("mss", 65535) or (0, 0)
+        if low > high:
+            raise UsageError("tcpmss: invalid range given")
         return cls(low, high, invert=args.inverted("mss"))
 
     def emit(self) -> str:

@@ -22,7 +22,7 @@ __all__ = ["U32Match", "U32Test"]
 
 #: What the kernel's structure has room for.
 _TESTS = _STEPS = _RANGES = 10
-_TOKEN = re.compile(r"\s*(?:(0[xX][0-9a-fA-F]+|[0-9]+)|(&&|<<|>>|[&@=,:]))")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
 
 @attrs.frozen
@@ -85,51 +85,67 @@ class U32Match(Match):
         return all(test.holds(data) for test in self.tests) is not self.invert
 
 
-def _tokens(text: str) -> list[str]:
-    found, at, end = [], 0, len(text.rstrip())
-    while at < end:
-        token = _TOKEN.match(text, at)
-        if token is None:
-            raise UsageError(f"u32: at char {at}: unknown operator")
-        found.append(token[1] or token[2])
-        at = token.end()
-    return found
+class _Reader:
+    """The text of an expression, taken token by token."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._at = text, 0
+
+    def _skip(self) -> None:
+        while self._text[self._at : self._at + 1].isspace():
+            self._at += 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left."""
+        self._skip()
+        return self._at >= len(self._text)
+
+    def number(self) -> int:
+        """Take a number."""
+        if self.ended:
+            raise UsageError("u32: abrupt end of input after location specifier")
+        found = _NUMBER.match(self._text, self._at)
+        value = c_integer(found[0]) if found else None
+        if found is None or value is None:
+            raise UsageError(f"u32: at char {self._at}: not a number or out of range")
+        self._at = found.end()
+        return value
+
+    def take(self, *signs: str) -> str:
+        """Take one of *signs* if it comes next."""
+        self._skip()
+        for sign in signs:
+            if self._text.startswith(sign, self._at):
+                self._at += len(sign)
+                return sign
+        return ""
+
+    def complain(self, message: str) -> UsageError:
+        """The complaint about what comes next."""
+        return UsageError(f"u32: at char {self._at}: {message}")
 
 
 def _read(text: str) -> tuple[U32Test, ...]:
-    tests = []
-    tokens = [*_tokens(text), "&&"]
-    at = 0
-
-    def number() -> int:
-        value = c_integer(tokens[at]) if tokens[at][0].isdigit() else None
-        if value is None:
-            raise UsageError("u32: bad number, or none where one belongs")
-        return value
-
-    while at < len(tokens):
-        steps, ranges = [("", number())], []
-        at += 1
-        while tokens[at] in ("&", "<<", ">>", "@"):
-            operator = tokens[at]
-            at += 1
-            steps.append((operator, number()))
-            at += 1
-        if tokens[at] != "=":
-            raise UsageError("u32: a test wants a value")
-        while tokens[at] in ("=", ","):
-            at += 1
-            low = high = number()
-            at += 1
-            if tokens[at] == ":":
-                at += 1
-                high = number()
-                at += 1
-            ranges.append((low, high))
-        if tokens[at] != "&&":
-            raise UsageError("u32: && belongs between two tests")
-        at += 1
+    reader, tests = _Reader(text), []
+    while True:
+        steps, ranges = [("", reader.number())], []
+        while not reader.take("="):
+            if reader.ended:
+                raise UsageError("u32: abrupt end of input after location specifier")
+            operator = reader.take("<<", ">>", "&", "@")
+            if not operator:
+                raise reader.complain("unknown operator")
+            steps.append((operator, reader.number()))
+        while True:
+            low = reader.number()
+            ranges.append((low, reader.number() if reader.take(":") else low))
+            if not reader.take(","):
+                break
         tests.append(U32Test(tuple(steps), tuple(ranges)))
         if len(tests) > _TESTS or len(steps) > _STEPS + 1 or len(ranges) > _RANGES:
             raise UsageError("u32: too many tests, steps or values (ten of each)")
-    return tuple(tests)
+        if reader.ended:
+            return tuple(tests)
+        if not reader.take("&&"):
+            raise reader.complain('expected "," or "&&"')

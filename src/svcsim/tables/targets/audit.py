@@ -34,7 +34,7 @@ class AuditTarget(Target):
         """Read the type."""
         text = args.text("type").lower()
         if text not in _TYPES:
-            raise UsageError(f"Bad action type value `{args.text('type')}'")
+            raise UsageError(f'Bad action type value "{args.text("type")}"')
         return cls(text)
 
     def emit(self) -> str:

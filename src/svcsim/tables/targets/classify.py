@@ -18,7 +18,7 @@ from svcsim.tables.target import TARGETS, Target
 
 __all__ = ["ClassifyTarget"]
 
-_CLASS = re.compile(r"([0-9A-Fa-f]{1,4}):([0-9A-Fa-f]{1,4})")
+_CLASS = re.compile(r"([0-9A-Fa-f]{1,8}):([0-9A-Fa-f]{1,8})")
 
 
 @TARGETS.register("CLASSIFY")
@@ -37,8 +37,8 @@ class ClassifyTarget(Target):
         """Read a class."""
         found = _CLASS.fullmatch(args.text("set-class"))
         if found is None:
-            raise UsageError(f"Bad class value `{args.text('set-class')}'")
-        return cls(int(found[1], 16), int(found[2], 16))
+            raise UsageError(f'Bad class value "{args.text("set-class")}"')
+        return cls(int(found[1], 16) & 0xFFFF, int(found[2], 16) & 0xFFFF)
 
     def emit(self) -> str:
         """The class, four digits each."""

@@ -13,6 +13,7 @@ import attrs
 
 from svcsim.hooks import HookState, Skb, Verdict
 from svcsim.tables.options import Args, Option, c_integer
+from svcsim.tables.problems import UsageError
 from svcsim.tables.target import TARGETS, Target
 from svcsim.trace import Dropped
 
@@ -49,9 +50,11 @@ class NfqueueTarget(Target):
         if "queue-balance" in args:
             low, _, high = args.text("queue-balance").partition(":")
             ends = c_integer(low, 0, 65535), c_integer(high, 0, 65535)
-            if ends[0] is None or ends[1] is None or ends[0] >= ends[1]:
-                raise args.bad_value("queue-balance", args.text("queue-balance"))
+            if ends[0] is None or ends[1] is None:
+                raise UsageError(f'Bad range "{args.text("queue-balance")}"')
             first, last = ends[0], ends[1]
+            if first >= last:
+                raise UsageError(f"{first} should be less than {last}")
         return cls(first, last, "queue-bypass" in args, "queue-cpu-fanout" in args)
 
     def emit(self) -> str:

@@ -26,6 +26,8 @@ __all__ = ["TcpmssTarget"]
 
 _LEAVING = frozenset({Hook.FORWARD, Hook.LOCAL_OUT, Hook.POST_ROUTING})
 _HEADERS = {Family.IPV4: 40, Family.IPV6: 60}
+#: What the tool takes.
+_LARGEST = {Family.IPV4: 65515, Family.IPV6: 65495}
 #: What a host that announces nothing takes for granted.
 _UNSAID = {Family.IPV4: 536, Family.IPV6: 1220}
 _MOST_OPTIONS = 40
@@ -43,18 +45,19 @@ class TcpmssTarget(Target):
 
     protocols = frozenset({int(Proto.TCP)})
     options = (
-        Option("set-mss", excludes=("clamp-mss-to-pmtu",)),
-        Option("clamp-mss-to-pmtu", arity=0, excludes=("set-mss",)),
+        Option("set-mss"),
+        Option("clamp-mss-to-pmtu", arity=0),
     )
 
     mss: int | None
 
     @classmethod
     def parse(cls, args: Args) -> Self:
-        """Read one of the two."""
+        """Read one of the two; of both the one given last counts."""
         if not args.given:
             raise UsageError("TCPMSS target: At least one parameter is required")
-        return cls(args.number("set-mss", 0, 65535 - _HEADERS[args.family]))
+        mss = args.number("set-mss", 0, _LARGEST[args.family])
+        return cls(None if list(args.given)[-1] == "clamp-mss-to-pmtu" else mss)
 
     def emit(self) -> str:
         """The option."""
@@ -63,6 +66,11 @@ class TcpmssTarget(Target):
     def describe(self, numeric: bool) -> str:
         """``TCPMSS set 1200``."""
         return "TCPMSS clamp to PMTU" if self.mss is None else f"TCPMSS set {self.mss}"
+
+    @property
+    def limited(self) -> bool:
+        """It does matter from which hooks it can be reached."""
+        return True
 
     def check(self, place: Place) -> None:
         """Refuse a rule that is not about SYN segments, and to clamp before the way is known."""
