@@ -179,8 +179,8 @@ def _told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None
             return f"conntrack: {ctinfo.value}"
         case Rewritten(by=by, before=old, after=new):
             return f"{by}: {_ends(old)}  =>  {_ends(new)}"
-        case Routed(route=route):
-            return "" if isinstance(after, Routed) and str(after) == str(event) else f"route: {route}"
+        case Routed():
+            return "" if isinstance(after, Routed) and str(after) == str(event) else str(event)
         case Scheduled(service=service, destination=destination, probes=probes):
             found = f"found at place {probes} of its bucket" if probes else "found"
             return f"ipvs: {service}, {found}, picks {destination}"

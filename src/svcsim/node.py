@@ -433,7 +433,7 @@ class Node:
             return False
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route))
+            skb.trace.append(Routed(route, again=True))
         return True
 
     def _may_have_source(self, family: Family, source: int, route: Route) -> bool:

@@ -129,12 +129,13 @@ class Rewritten:
 
 @attrs.define
 class Routed:
-    """A routing decision was made."""
+    """A routing decision was made; *again*, because a rewrite or a new mark may have changed the way."""
 
     route: Any
+    again: bool = False
 
     def __str__(self) -> str:
-        return f"route: {self.route}"
+        return f"{'routed again' if self.again else 'route'}: {self.route}"
 
 
 @attrs.define
