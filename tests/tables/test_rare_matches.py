@@ -183,3 +183,28 @@ def test_the_way_back():
 
     host.run("iptables -t raw -F; iptables -t raw -A PREROUTING -m rpfilter --loose --invert -j DROP")
     assert host.receive(spoofed, "eth0").sent
+
+
+def test_buckets_by_key():
+    """Each client has a bucket of its own, which fills again with time; a rule that is replaced by name finds it."""
+    host = node()
+    text = (
+        "*filter\n-A FORWARD -m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 2 --hashlimit-mode srcip"
+        " --hashlimit-name web -j ACCEPT\n-A FORWARD -j DROP\nCOMMIT\n"
+    )
+    host.rules[Family.IPV4].restore(text)
+
+    def passes(client: int) -> bool:
+        return bool(host.receive(Packet.udp(f"10.0.0.{client}:7", "10.1.0.2:7"), "eth0").sent)
+
+    assert [passes(1), passes(1), passes(1), passes(2)] == [True, True, False, True]
+    host.advance(1)
+    assert [passes(1), passes(1)] == [True, False]
+
+
+@pytest.mark.parametrize("rate", ["10/fortnight", "0/sec", "2000000/sec", "x"])
+def test_rates_that_are_none(rate):
+    """A rate that cannot be read, or is too fast, is refused."""
+    done = node().run(f"iptables -A INPUT -m hashlimit --hashlimit-upto {rate} --hashlimit-name a")
+
+    assert done.returncode == 2 and rate in done.stderr

@@ -117,8 +117,8 @@ def test_unmodelled_is_refused_by_name():
     """What the real tool can and svcsim cannot is named; the table is as it was."""
     rules = fresh()
     rules.restore("*filter\n-A INPUT -j DROP\nCOMMIT\n")
-    with pytest.raises(UnsupportedError, match="-m hashlimit"):
-        rules.restore("*filter\n-A INPUT -j ACCEPT\n-A INPUT -m hashlimit --hashlimit-above 1/s\nCOMMIT\n")
+    with pytest.raises(UnsupportedError, match="-m time"):
+        rules.restore("*filter\n-A INPUT -j ACCEPT\n-A INPUT -m time --weekdays Mon\nCOMMIT\n")
     assert saved(rules)[-2] == "-A INPUT -j DROP"
 
 

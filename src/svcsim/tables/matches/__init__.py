@@ -12,6 +12,7 @@ from svcsim.tables.matches.devgroup import DevgroupMatch
 from svcsim.tables.matches.dscp import DscpMatch
 from svcsim.tables.matches.ecn import EcnMatch
 from svcsim.tables.matches.esp import AhMatch, EspMatch
+from svcsim.tables.matches.hashlimit import HashlimitMatch
 from svcsim.tables.matches.helper import HelperMatch
 from svcsim.tables.matches.icmp import IcmpMatch
 from svcsim.tables.matches.icmp6 import Icmp6Match
@@ -51,6 +52,7 @@ __all__ = [
     "DscpMatch",
     "EcnMatch",
     "EspMatch",
+    "HashlimitMatch",
     "HelperMatch",
     "HlMatch",
     "Icmp6Match",
