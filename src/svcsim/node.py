@@ -16,12 +16,11 @@ from svcsim.defrag import Defragmenter
 from svcsim.device import Device, DeviceAddress, Devices
 from svcsim.errors import ConfigError, MissingError
 from svcsim.fragment import fragments_of
-from svcsim.hooks import CtInfo, Hook, Hooks, HookState, Owner, Skb, Verdict
-from svcsim.icmp import error_about, reset_of
+from svcsim.hooks import Hook, Hooks, HookState, Owner, Skb, Verdict
 from svcsim.ingress import HOST_PARAMETERS, Ingress, is_impossible
 from svcsim.lb.director import Director
 from svcsim.outcome import Outcome, Sent
-from svcsim.packet import Icmp, Packet, Tcp
+from svcsim.packet import Packet
 from svcsim.rng import Streams
 from svcsim.route import Route, RouteEntry, RouteKind, Routing
 from svcsim.stack import LocalStack, Socket
@@ -30,8 +29,9 @@ from svcsim.tables.ipsets import IpSets
 from svcsim.tables.table import Ruleset
 from svcsim.tools import shell
 from svcsim.tools.command import Completed
-from svcsim.trace import Dropped, Left, Note, Routed, Trace
+from svcsim.trace import Dropped, Left, Routed, Trace
 from svcsim.tracking import Tracking
+from svcsim.voice import Voice
 
 __all__ = ["Node"]
 
@@ -44,9 +44,7 @@ _UNICAST, _LOCAL, _BROADCAST = RouteKind.UNICAST, RouteKind.LOCAL, RouteKind.BRO
 _NEWEST_KERNEL = "6.18"
 #: The kernel from which on IP sets have bitmasks.
 _NEWEST_SET_TYPES = (6, 2)
-_ROOT, _KERNEL = Owner(), Owner(uid=None)
-#: ICMP errors that count against a peer (icmp_ratemask).
-_LIMITED = frozenset({3, 4, 11, 12})
+_ROOT = Owner()
 _ERRNO = {
     RouteKind.NONE: errno.ENETUNREACH,
     RouteKind.UNREACHABLE: errno.EHOSTUNREACH,
@@ -99,9 +97,9 @@ class Node:
         self.ipvs = Director(self)
         self.stack = LocalStack(self)
         self.outcome = Outcome()
-        self._labels, self._idents = self.streams["ipv6 flow label"], self.streams["ipv6 fragment"]
+        self.voice = Voice(self)
+        self._idents = self.streams["ipv6 fragment"]
         self._backlog: deque[Skb] = deque()
-        self._speaking_icmp = False
         self._at_home: dict[
             Family, Defragmenter
         ] = {}  # fragments for this host, where nothing put them together before
@@ -425,7 +423,7 @@ class Node:
         """Route *skb* anew as if it were made here; False if there is no way, which its sender is told."""
         route = self.routes[skb.family].lookup(skb.dst, skb.src, skb.mark)
         error = 0 if route.kind is RouteKind.BROADCAST else _ERRNO.get(route.kind, 0)
-        if not error and not self._may_have_source(skb.family, skb.src, route):
+        if not error and not self.voice.may_have_source(skb.src, route, skb.family):
             error = errno.EINVAL
         if error:
             self.outcome.error = error
@@ -436,67 +434,13 @@ class Node:
             skb.trace.append(Routed(route, again=True))
         return True
 
-    def _may_have_source(self, family: Family, source: int, route: Route) -> bool:
-        """Whether what leaves by *route* may come from *source*: loopback addresses stay inside."""
-        if family is Family.IPV6 or source >> 24 != 127 or route.device == "lo":
-            return True
-        return self.ingress[family].input_of(route.device).route_localnet
-
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:
         """Tell the sender of *skb* by an ICMP error that quotes it as it stands now, unless none may be sent."""
-        if self._speaking_icmp:
-            return  # a host that is sending one ICMP message cannot send another about it
-        routing = self.routes[skb.family]
-        mine = routing.owns(skb.dst) if skb.family is Family.IPV6 else routing.is_local(skb.dst)
-        back = routing.lookup(skb.src, skb.dst if mine else 0)
-        packet = error_about(skb, type, code, rest, skb.dst if mine else back.source)
-        if packet is not None:
-            if (type, code) != (3, 4) and type in _LIMITED and back.device != "lo":
-                self.ingress[skb.family].peers.told(skb.src)
-            self.originate(packet, about=skb)
+        self.voice.error(skb, type, code, rest)
 
     def answer_reset(self, skb: Skb) -> None:
-        """Answer the TCP segment *skb* with a reset, unless it is one itself; its connection is as good as closed."""
-        packet = reset_of(skb)
-        if packet is not None:
-            self.originate(packet, about=skb, labelled=False)
-            if skb.ct is not None and isinstance(skb.header, Tcp):
-                self.conntrack.close(skb.ct)
-
-    def originate(
-        self, packet: Packet, *, about: Skb | None = None, mark: int = 0, outdev: str = "", labelled: bool = True
-    ) -> None:
-        """
-        Send a *packet* of the host's own, by *outdev* if one is named.
-
-        One *about* another belongs to that one's connection. What the host's own protocols send is *labelled*: it has a
-        socket, and in IPv6 a flow label.
-        """
-        if packet.family is Family.IPV6 and labelled:  # by a hash that nobody else can predict
-            label = self._labels.at(hash((packet.src, packet.dst, packet.proto, packet.sport, packet.dport)))
-            packet = packet.rewritten(flow_label=label & 0xFFFFF)
-        if packet.family is Family.IPV4:
-            packet = packet.rewritten(ttl=self.sysctls["net.ipv4.ip_default_ttl"])
-        skb = Skb(packet, trace=self.outcome.trace)
-        skb.mark = mark
-        if skb.trace is not None:
-            skb.trace.append(Note(f"answered by {packet}"))
-        if about is not None and about.ct is not None:
-            skb.ct = about.ct
-            skb.ctinfo = CtInfo.RELATED if about.ctinfo.is_reply else CtInfo.RELATED_REPLY
-        # Resets of IPv6 have no socket either, although they are labelled.
-        of_socket = labelled and not (packet.family is Family.IPV6 and isinstance(packet.header, Tcp))
-        skb.owner = _KERNEL if of_socket else None
-        route = self.routes[packet.family].lookup(packet.dst, packet.src, mark, outdev=outdev)
-        hopeless = route.kind in _ERRNO and route.kind is not _BROADCAST
-        if hopeless or not self._may_have_source(packet.family, packet.src, route):
-            self._drop(skb, f"{route}: no way back")
-            return
-        speaking, self._speaking_icmp = self._speaking_icmp, self._speaking_icmp or isinstance(packet.header, Icmp)
-        try:
-            self.transmit(skb, route)
-        finally:
-            self._speaking_icmp = speaking
+        """Answer the TCP segment *skb* with a reset, unless it is one itself."""
+        self.voice.reset(skb)
 
 
 def _version(text: str) -> tuple[int, ...]:

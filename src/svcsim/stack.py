@@ -92,7 +92,7 @@ class LocalStack:
                 # An IPv6 reset to the loopback address is bound to the device that was spoken to, as in the kernel.
                 strict = skb.family is Family.IPV6 and skb.src == 1
                 outdev = self._node.routes[skb.family].holder(skb.dst) if strict else ""
-                self._node.originate(answer, outdev=outdev)
+                self._node.voice.say(answer, outdev=outdev)
         elif isinstance(header, Udp):
             self._drop(skb, f"no listener at UDP port {skb.dport}")
             self._node.answer_icmp(skb, *_PORT_UNREACHABLE[skb.family])
@@ -110,7 +110,7 @@ class LocalStack:
         ignored = self._node.sysctls["net.ipv4.icmp_echo_ignore_all"] and skb.family is Family.IPV4
         self._take(skb, "icmp")
         if answer is not None and not ignored and (skb.route is None or skb.route.kind is RouteKind.LOCAL):
-            self._node.originate(answer, mark=0)
+            self._node.voice.say(answer)
 
     def _take(self, skb: Skb, by: str) -> None:
         self._node.outcome.delivered.append(Delivery(by, skb))
