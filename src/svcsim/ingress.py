@@ -89,6 +89,7 @@ class Peers:
     """
 
     clock: Clock
+    spends_all: bool = False  # Linux 6.1: also an error that `may_refuse` allowed takes all that was saved up
     _known: dict[int, tuple[int, int, int]] = attrs.field(factory=dict, init=False)  # saved, last time, redirects
 
     def _of(self, address: int) -> tuple[int, int, int]:
@@ -110,7 +111,7 @@ class Peers:
     def told(self, address: int) -> None:
         """An ICMP error goes to *address*; one that `may_refuse` allowed at this moment has been counted already."""
         _, last, redirects = self._of(address)
-        if last != self.clock.now:
+        if last != self.clock.now or self.spends_all:
             self._keep(address, 0, redirects)
 
     def may_redirect(self, address: int) -> bool:

@@ -90,6 +90,7 @@ class Node:
         self.hooks = {family: Hooks(family, self) for family in Family}
         self.routes = {family: Routing(family, self.devices) for family in Family}
         self.ingress = {family: Ingress(family, self.routes[family], self.sysctls, self.clock) for family in Family}
+        self.ingress[Family.IPV4].peers.spends_all = self.kernel <= (6, 1)
         self.conntrack = Conntrack(self.clock, self.sysctls, self.streams)
         self.tracking = {family: Tracking(self, family) for family in Family}
         self.ipsets = IpSets(self.clock, newest=self.kernel >= _NEWEST_SET_TYPES)

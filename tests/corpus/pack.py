@@ -75,6 +75,23 @@ GROUPS = (
             "services",
         )
     ),
+    *(
+        (f"ipvs-{family}-", "ipvs-more")
+        for family in (
+            "life",
+            "pins",
+            "defence",
+            "ipsec",
+            "tunnels",
+            "gue",
+            "mixed",
+            "errors",
+            "six",
+            "within",
+            "match",
+            "printed",
+        )
+    ),
     ("ipvs-", "ipvs"),
 )
 

@@ -67,6 +67,7 @@ class VsConn:
     rport: int = 0
     serial: int = 0  # grows with every connection that is entered; 0 out of the table
     older: VsConn | None = None  # the next one of the same client port
+    armed: int = 0  # grows with every start of a timer that a template's end may hang on
 
     @property
     def controlled(self) -> int:
@@ -116,6 +117,7 @@ class ConnTable:
         self._templates: dict[_Client, VsConn] = {}
         self._size = 0
         self._serial = 0
+        self._armed = 0
         self._expired = expired
 
     def __len__(self) -> int:
@@ -168,18 +170,31 @@ class ConnTable:
         else:
             conn.raddr, conn.rport = conn.vaddr, conn.vport
         self._link(conn)
+        self._armed += 1
+        conn.armed = self._armed
         conn.timer = self.clock.call_after(conn.timeout, self._fire, conn)
 
     def touch(self, conn: VsConn) -> None:
-        """Start a connection's time anew."""
-        timer = conn.timer
-        if timer is not None:
-            timer.reset(self.clock.now + conn.timeout)
+        """Start a connection's time anew; one whose slot of the timer wheel stays the same keeps its place there."""
+        timer, deadline = conn.timer, self.clock.now + conn.timeout
+        if timer is None:
+            return
+        if timer.deadline is None or _slot(timer.deadline, conn.timeout) != _slot(deadline, conn.timeout):
+            self._armed += 1
+            conn.armed = self._armed
+        timer.reset(deadline)
 
     def expire(self, conn: VsConn) -> None:
         """Let a connection end now, unless others depend on it."""
         if conn.serial:
-            self._fire(conn)
+            self._end(conn)
+
+    def delete(self, conn: VsConn) -> None:
+        """Take a connection away, and with it a template that it leaves with nothing, unless others depend on it."""
+        if conn.serial:
+            if conn.control is not None:
+                conn.timeout = 0  # by this its end is known to be no natural one
+            self._end(conn)
 
     def invalidate(self, template: VsConn) -> None:
         """Let a template that leads nowhere be found no more; it stays in the listing until its time is up."""
@@ -188,11 +203,30 @@ class ConnTable:
         self._link(template)
 
     def _fire(self, conn: VsConn) -> None:
-        if conn.dependants and conn.timer is not None:
-            last = _last_of_slot(conn, self.clock.now)
-            if last is not None:
-                conn.timer.reset(last + 1)
-                return
+        """
+        A connection's time is up.
+
+        Of one slot of the kernel's timer wheel the timer that was set last fires first. So a template goes with the
+        connections of its slot that were heard of later than it was, and is kept by one that was heard of earlier.
+        Timers fire at their own time here; the one waits for the other.
+        """
+        timer, control, now = conn.timer, conn.control, self.clock.now
+        assert timer is not None
+        awaited = None
+        if conn.dependants:
+            awaited = _last_of_slot(conn, now)
+        elif control is not None and conn.armed < control.armed and control.timer is not None:
+            awaited = control.timer.deadline
+            if awaited is not None and (awaited < now or _slot(awaited, control.timeout) > _slot(now, conn.timeout)):
+                awaited = None
+        if awaited is None:
+            self._end(conn)
+        else:
+            timer.reset(awaited + 1)
+
+    def _end(self, conn: VsConn) -> None:
+        """End a connection; one that others depend on is kept for another while."""
+        if conn.dependants:
             conn.timeout = _IN_USE
             self.touch(conn)
             return
@@ -246,16 +280,11 @@ def _slot(deadline: int, timeout: int) -> int:
 
 
 def _last_of_slot(template: VsConn, now: int) -> int | None:
-    """
-    When the last connection of a template that is due *now* is due itself, if all fire in its slot of the wheel.
-
-    Of one slot the timer that was set last fires first. So a template goes with connections that were last heard of
-    when it was, or little later. Timers fire at their own time here; the template waits for the connections.
-    """
+    """When the last connection of a template that is due *now* is due itself, if all fire before it in its slot."""
     end, last = _slot(now, template.timeout), now
     for each in template.dependants or ():
         due = each.timer.deadline if each.timer is not None else None
-        if due is None or _slot(due, each.timeout) > end:
+        if due is None or _slot(due, each.timeout) > end or each.armed < template.armed:
             return None
         last = max(last, due)
     return last

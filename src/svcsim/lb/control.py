@@ -317,10 +317,9 @@ class Control(abc.ABC):
             return
         for conn in self.conns:
             if conn.dest is not None and not conn.dest.available and not conn.controlled:
-                conn.timeout = 0
-                self.conns.expire(conn)
+                self.conns.delete(conn)
                 if conn.control is not None and not conn.control.controlled:
-                    self.conns.expire(conn.control)
+                    self.conns.delete(conn.control)
 
     # -- timeouts, counters -------------------------------------------------------------------------------------------
 

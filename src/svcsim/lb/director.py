@@ -122,7 +122,7 @@ class Director(Control):
         else:
             conn.in_pkts += 1
             timer, deadline = conn.timer, self.clock.now + conn.timeout
-            if timer is not None and timer.queued <= deadline:
+            if timer is not None and timer.queued <= deadline and conn.control is None:
                 timer.deadline = deadline  # what `touch` does, where there is nothing else to it
             else:
                 self.conns.touch(conn)

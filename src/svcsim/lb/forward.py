@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcsim.addr import Family
-from svcsim.errors import UnsupportedError
 from svcsim.hooks import HookState, Skb, Verdict
-from svcsim.lb.service import ForwardingMethod, TunnelType
-from svcsim.packet import Icmp, Packet, Proto
+from svcsim.lb.service import ForwardingMethod
+from svcsim.lb.tunnel import overhead, wrap
+from svcsim.packet import Icmp, Proto
 from svcsim.route import Route, RouteKind
 from svcsim.trace import Dropped, Rewritten
-from svcsim.wire import encode, rewrite_quote
+from svcsim.wire import rewrite_quote
 
 if TYPE_CHECKING:
     from svcsim.lb.conn import VsConn
@@ -26,13 +26,13 @@ __all__ = ["masquerade", "masquerade_icmp", "send", "update_conntrack"]
 # Looked at for every packet: as names of this module they cost a third of what they cost as members of their classes.
 _ACCEPT, _STOLEN = Verdict.ACCEPT, Verdict.STOLEN
 _LOCAL, _UNICAST = RouteKind.LOCAL, RouteKind.UNICAST
-_IPV4, _UDP, _MASQ = Family.IPV4, int(Proto.UDP), ForwardingMethod.MASQ
+_IPV4, _IPV6, _UDP, _MASQ = Family.IPV4, Family.IPV6, int(Proto.UDP), ForwardingMethod.MASQ
 
 _TIME_EXCEEDED = {Family.IPV4: (11, 0), Family.IPV6: (3, 0)}
 _TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
-_OUTER_HEADER = {4: 20, 6: 40}
 _MINIMUM_MTU = {4: 68, 6: 1280}
-_IPIP, _IPV6_IN = 4, 41
+#: The ports that an encapsulation draws its source from, one a flow (net.ipv4.ip_local_port_range).
+_FLOW_PORTS, _FLOW_PORT_COUNT = 32768, 28232
 #: First bytes of source addresses that want a second look: 127/8, and ::1 and its like.
 _ODD_SOURCES = frozenset({0, 127})
 
@@ -124,29 +124,19 @@ def _hand_over(conn: VsConn, skb: Skb, state: HookState, route: Route) -> Verdic
 def _tunnel(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     """Wrap the packet and send the wrapping to the destination, which answers the client itself."""
     host, dest = state.host, conn.dest
-    outer = Family.IPV6 if (dest.family if dest is not None else conn.family) == 6 else _IPV4
-    if dest is not None and dest.tunnel is not TunnelType.IPIP:
-        raise UnsupportedError(f"the IPVS tunnel type {dest.tunnel.name.lower()}", instead="use --tun-type ipip")
+    outer = _IPV6 if (dest.family if dest is not None else conn.family) == 6 else _IPV4
     route = host.routes[outer].lookup(conn.daddr)
     if route.kind is _LOCAL:
         return _go_on(conn, skb, state) if _is_local(skb) else _lost(skb, "the tunnel ends at this host")
-    mtu = route.mtu - _OUTER_HEADER[outer]
+    mtu = route.mtu - overhead(outer, dest)
     discovers = bool(host.sysctls["net.ipv4.vs.pmtu_disc"])
     if mtu < _MINIMUM_MTU[outer]:
         return _lost(skb, f"a tunnel over {route.device} has no room")
     if not _may_leave(skb, state, route, mtu if discovers else 1 << 16):
         return _STOLEN
     inner = skb.packet
-    wrapped = Packet(
-        outer,
-        _IPIP if skb.family is _IPV4 else _IPV6_IN,
-        route.source,
-        conn.daddr,
-        payload=encode(inner),
-        ttl=skb.ttl,
-        tos=skb.tos,
-        dont_fragment=discovers and inner.dont_fragment,
-    )
+    source_port = _FLOW_PORTS + host.streams["gue source port"].at(hash(skb.tuple())) % _FLOW_PORT_COUNT
+    wrapped = wrap(inner, route.source, conn.daddr, outer, dest, source_port, dont_fragment=discovers)
     carrier = Skb(wrapped, skb.indev, skb.trace)
     carrier.mark = skb.mark
     carrier.ipvs_property = True
@@ -176,14 +166,14 @@ def _may_leave(skb: Skb, state: HookState, route: Route, mtu: int) -> bool:
         host.answer_icmp(skb, *_TIME_EXCEEDED[family])
         _lost(skb, "time to live exceeded")
         return False
-    if skb.length > mtu:
+    skb.ttl -= 1
+    skb.changed = True
+    if skb.length > mtu:  # only now: an error about its size quotes it as it would have left
         told = family is Family.IPV6 or (skb.original.dont_fragment and not isinstance(skb.header, Icmp))
         if told:
             host.answer_icmp(skb, *_TOO_BIG[family], mtu)
             _lost(skb, f"larger than the path's {mtu} bytes")
             return False
-    skb.ttl -= 1
-    skb.changed = True
     return True
 
 
