@@ -28,7 +28,20 @@ if TYPE_CHECKING:
     from svcsim.tables.ipsets import IpSets
     from svcsim.tracking import Tracking
 
-__all__ = ["CtInfo", "Hook", "HookEntry", "HookState", "Hooks", "Host", "Owner", "Priority", "Skb", "Verdict"]
+__all__ = [
+    "Balanced",
+    "Balancer",
+    "CtInfo",
+    "Hook",
+    "HookEntry",
+    "HookState",
+    "Hooks",
+    "Host",
+    "Owner",
+    "Priority",
+    "Skb",
+    "Verdict",
+]
 
 
 class Hook(enum.IntEnum):
@@ -336,6 +349,33 @@ class Hooks:
         return _ACCEPT
 
 
+class Balanced(Protocol):
+    """What rules may ask of a load balancer's connection."""
+
+    @property
+    def vaddr(self) -> int:
+        """The virtual address."""
+
+    @property
+    def vport(self) -> int:
+        """The virtual port."""
+
+    @property
+    def method(self) -> int:
+        """How it is forwarded."""
+
+    @property
+    def control(self) -> Balanced | None:
+        """The template that led it to its destination."""
+
+
+class Balancer(Protocol):
+    """What rules may ask of a load balancer."""
+
+    def connection_of(self, skb: Skb) -> Balanced | None:
+        """The connection of a packet on its way to a destination."""
+
+
 class Host(Protocol):
     """What a mechanism may ask of the host that it stands in; `svcsim.node.Node` is one."""
 
@@ -349,6 +389,10 @@ class Host(Protocol):
     conntrack: Conntrack
     tracking: dict[Family, Tracking]
     ipsets: IpSets
+
+    @property
+    def ipvs(self) -> Balancer:
+        """Its load balancer."""
 
     def transmit(self, skb: Skb, route: Route) -> Verdict:
         """Send *skb* by *route*, from the start of LOCAL_OUT on: for what a hook function takes over (STOLEN)."""

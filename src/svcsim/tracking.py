@@ -70,20 +70,24 @@ class Tracking:
             *(HookEntry(hook, Priority.CONNTRACK, self._track, "conntrack") for hook in place[0]),
             *(HookEntry(hook, Priority.CONFIRM, self.confirm, "confirm") for hook in place[1]),
         )
-        self._enabled = False
+        self._users = 0
 
     # -- switching on and off ------------------------------------------------------------------------------------------
 
     @property
     def enabled(self) -> bool:
         """Whether packets of this family are tracked."""
-        return self._enabled
+        return self._users > 0
 
     def enable(self) -> None:
-        """Track from now on; what was picked up in an earlier life is not judged by its old windows."""
-        if self._enabled:
+        """
+        Track from now on for one user more: a family's rules, an IPVS service that translates FTP.
+
+        What was picked up in an earlier life is not judged by its old windows.
+        """
+        self._users += 1
+        if self._users > 1:
             return
-        self._enabled = True
         self._host.hooks[self._family].register(*self._entries)
         for conn in self._table:
             state = conn.state
@@ -92,9 +96,9 @@ class Tracking:
                     side.max_window = 0
 
     def disable(self) -> None:
-        """Track no more, because no rule needs it; known connections stay in the table until they expire."""
-        if self._enabled:
-            self._enabled = False
+        """A user needs it no more; after the last one known connections stay in the table until they expire."""
+        self._users -= 1
+        if not self._users:
             self._host.hooks[self._family].unregister(*self._entries)
 
     def add_nat_table(self, walk: TableWalk) -> None:

@@ -34,6 +34,7 @@ _MAX_WEIGHT = 2**31 - 1
 _LINK_LOCAL = 0x3FA  # fe80::/10, the first ten bits
 _ON = 3  # of secure_tcp and drop_packet: always in force
 _ESTABLISHED, _FIN_WAIT = 1, 4
+_FTP = 21
 _AT_HAND = ("secure_tcp", "drop_packet", "conntrack", "nat_icmp_send", "snat_reroute")
 
 
@@ -170,6 +171,8 @@ class Control(abc.ABC):
             self._discard(service, destination)
         service.destinations.clear()
         family = service.key.family
+        if service.needs_tracking:
+            self.host.tracking[family].disable()
         if not any(other.key.family is family for other in self.table):
             self.host.hooks[family].unregister(*self._registered.pop(family))
         self._flush_nodest()
@@ -209,7 +212,7 @@ class Control(abc.ABC):
         destination.service = service
         destination.available = True
         destination.last_weight = weight
-        self._set(destination, weight, method, upper_threshold, lower_threshold)
+        self._set(service, destination, weight, method, upper_threshold, lower_threshold)
         destination.tunnel, destination.tunnel_port, destination.tunnel_checksum = tunnel, tunnel_port, tunnel_checksum
         service.destinations.insert(0, destination)
         service.scheduler.destination_added(service, destination)
@@ -234,7 +237,7 @@ class Control(abc.ABC):
         service = self._defined(key)
         self._check(weight, upper_threshold, lower_threshold)
         destination = self._found(service, family or key.family, address, port)
-        self._set(destination, weight, method, upper_threshold, lower_threshold)
+        self._set(service, destination, weight, method, upper_threshold, lower_threshold)
         destination.tunnel, destination.tunnel_port, destination.tunnel_checksum = tunnel, tunnel_port, tunnel_checksum
         service.scheduler.destination_updated(service, destination)
         return destination
@@ -268,8 +271,18 @@ class Control(abc.ABC):
         if not 0 <= weight <= _MAX_WEIGHT or lower > upper:
             raise ConfigError("Numerical result out of range", exit_code=_KERNEL_SAYS)
 
-    @staticmethod
-    def _set(destination: Destination, weight: int, method: ForwardingMethod, upper: int, lower: int) -> None:
+    def _set(
+        self,
+        service: VirtualService,
+        destination: Destination,
+        weight: int,
+        method: ForwardingMethod,
+        upper: int,
+        lower: int,
+    ) -> None:
+        if method is ForwardingMethod.MASQ and service.key.port == _FTP and not service.needs_tracking:
+            service.needs_tracking = True
+            self.host.tracking[service.key.family].enable()
         if weight:
             destination.last_weight = weight
         destination.weight = weight

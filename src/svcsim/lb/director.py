@@ -594,6 +594,14 @@ class Director(Control):
             skb.trace.append(Dropped(f"ipvs: {reason}"))
         return _DROP
 
+    def connection_of(self, skb: Skb) -> VsConn | None:
+        """The connection of a packet that was sent on to a destination, found by where the answers will come from."""
+        if skb.proto in _SCHEDULED:
+            return self.conns.outgoing(skb.family, skb.proto, skb.src, skb.sport, skb.dst, skb.dport)
+        if skb.proto in _IPSEC:
+            return self.conns.outgoing(skb.family, _UDP, skb.src, _IKE, skb.dst, _IKE)
+        return None
+
     def connections(self) -> Iterator[VsConn]:
         """Every connection and template, in the order of /proc/net/ip_vs_conn."""
         return iter(self.conns.listed())

@@ -130,10 +130,10 @@ def _tunnel(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
         return _go_on(conn, skb, state) if _is_local(skb) else _lost(skb, "the tunnel ends at this host")
     mtu = route.mtu - overhead(outer, dest)
     discovers = bool(host.sysctls["net.ipv4.vs.pmtu_disc"])
+    if not _may_leave(skb, state, route, mtu if discovers and mtu >= _MINIMUM_MTU[outer] else 1 << 16):
+        return _STOLEN
     if mtu < _MINIMUM_MTU[outer]:
         return _lost(skb, f"a tunnel over {route.device} has no room")
-    if not _may_leave(skb, state, route, mtu if discovers else 1 << 16):
-        return _STOLEN
     inner = skb.packet
     source_port = _FLOW_PORTS + host.streams["gue source port"].at(hash(skb.tuple())) % _FLOW_PORT_COUNT
     wrapped = wrap(inner, route.source, conn.daddr, outer, dest, source_port, dont_fragment=discovers)

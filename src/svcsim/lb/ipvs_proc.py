@@ -1,5 +1,5 @@
 """
-What IPVS shows under /proc/net: ip_vs, ip_vs_conn and ip_vs_stats.
+What IPVS shows under /proc/net: ip_vs, ip_vs_app, ip_vs_conn and ip_vs_stats.
 
 Behaviour of: ip_vs_info_seq_show, ip_vs_conn_seq_show, ip_vs_stats_show. Lists are in the kernel's own order, the only
 view that shows in which order a scheduler walks its destinations.
@@ -16,7 +16,7 @@ from svcsim.packet import Proto
 if TYPE_CHECKING:
     from svcsim.lb.director import Director
 
-__all__ = ["proc_ip_vs", "proc_ip_vs_conn", "proc_ip_vs_stats"]
+__all__ = ["proc_ip_vs", "proc_ip_vs_app", "proc_ip_vs_conn", "proc_ip_vs_stats"]
 
 _HZ = 250  # ticks a second of the kernels that distributions build; persistence is shown in ticks
 
@@ -64,6 +64,11 @@ def proc_ip_vs_conn(director: Director) -> str:
         proto = Proto(conn.proto).name if conn.proto else "IP"
         lines.append(f"{proto:<3} {places} {conn.state_name:<11} {conn.remaining(director.clock.now):7}")
     return "".join(line + "\n" for line in lines)
+
+
+def proc_ip_vs_app() -> str:
+    """The text of /proc/net/ip_vs_app: no application helper (FTP) is loaded."""
+    return "prot port    usecnt name\n"
 
 
 def proc_ip_vs_stats(director: Director) -> str:

@@ -147,6 +147,7 @@ class VirtualService:
     netmask: int = 0xFFFFFFFF
     destinations: list[Destination] = attrs.field(factory=list)
     stats: Stats = attrs.field(factory=Stats, repr=False)
+    needs_tracking: bool = False  # for FTP behind masquerading, from the first such destination on
 
     @property
     def persistent(self) -> bool:

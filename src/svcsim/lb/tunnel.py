@@ -91,5 +91,5 @@ def wrap(
         ttl=inner.ttl,
         # What was marked on its way to here is not marked again outside (RFC 3168, 9.1.1).
         tos=inner.tos & ~_ECN | _ECT_0 if congested else inner.tos,
-        dont_fragment=dont_fragment and inner.dont_fragment,
+        dont_fragment=dont_fragment and inner.family is Family.IPV4 and inner.dont_fragment,
     )

@@ -31,7 +31,7 @@ _CACHE_SIZE = 1 << 17
 
 #: What iptables 1.8.9 has and svcsim has not.
 _UNMODELLED_MATCHES = frozenset(
-    "bpf cgroup cluster connlabel cpu dccp dst eui64 frag hbh ipcomp ipv6header ipvs mh nfacct osf policy rateest realm "
+    "bpf cgroup cluster connlabel cpu dccp dst eui64 frag hbh ipcomp ipv6header mh nfacct osf policy rateest realm "
     "rt socket srh time".split()
 )
 UNMODELLED_TARGETS = frozenset(

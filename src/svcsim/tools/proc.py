@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from svcsim.conntrack_text import proc_nf_conntrack, proc_stat_nf_conntrack
 from svcsim.errors import MissingError, UnsupportedError
-from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_conn, proc_ip_vs_stats
+from svcsim.lb.ipvs_proc import proc_ip_vs, proc_ip_vs_app, proc_ip_vs_conn, proc_ip_vs_stats
 from svcsim.tools.command import Completed
 from svcsim.tools.sysctl import refuse_elsewhere
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["cat", "read_proc"]
 
 _SYSCTL = "/proc/sys/"
-_KNOWN = "known: /proc/sys/... and, in /proc/net, nf_conntrack, stat/nf_conntrack, ip_vs, ip_vs_conn and ip_vs_stats"
+_KNOWN = (
+    "known: /proc/sys/... and, in /proc/net, nf_conntrack, stat/nf_conntrack, ip_vs, ip_vs_app, ip_vs_conn and "
+    "ip_vs_stats"
+)
 
 
 def read_proc(node: Node, path: str) -> str:
@@ -32,6 +35,8 @@ def read_proc(node: Node, path: str) -> str:
             return proc_nf_conntrack(node.conntrack)
         case "/proc/net/ip_vs":
             return proc_ip_vs(node.ipvs)
+        case "/proc/net/ip_vs_app":
+            return proc_ip_vs_app()
         case "/proc/net/ip_vs_conn":
             return proc_ip_vs_conn(node.ipvs)
         case "/proc/net/ip_vs_stats":

@@ -232,7 +232,7 @@ def printed(rng: random.Random, number: int) -> Scenario:
     s.wait(2.3)
     s.command("cat /proc/net/ip_vs; cat /proc/net/ip_vs_app")
     s.command(f"ipvsadm -Ln {name} --stats; ipvsadm -Ln --stats --exact; ipvsadm -Ln --sort; ipvsadm -Ln --nosort")
-    s.command("ipvsadm -Ln --daemon; ipvsadm -Ln --timeout; grep -v '^.*:' /proc/net/ip_vs_stats | head -3")
+    s.command("ipvsadm -Ln --daemon; ipvsadm -Ln --timeout; cat /proc/net/ip_vs_stats | head -3")
     crowd.steps(6)
     s.command("ipvsadm -Ln --thresholds; ipvsadm -Ln --persistent-conn")
     s.command(f"ipvsadm -Sn; ipvsadm -D {name}; cat /proc/net/ip_vs; ipvsadm -Ln --rate")

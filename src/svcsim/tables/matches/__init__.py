@@ -17,6 +17,7 @@ from svcsim.tables.matches.helper import HelperMatch
 from svcsim.tables.matches.icmp import IcmpMatch
 from svcsim.tables.matches.icmp6 import Icmp6Match
 from svcsim.tables.matches.iprange import IprangeMatch
+from svcsim.tables.matches.ipvs import IpvsMatch
 from svcsim.tables.matches.length import LengthMatch
 from svcsim.tables.matches.limit import LimitMatch
 from svcsim.tables.matches.mac import MacMatch
@@ -58,6 +59,7 @@ __all__ = [
     "Icmp6Match",
     "IcmpMatch",
     "IprangeMatch",
+    "IpvsMatch",
     "LengthMatch",
     "LimitMatch",
     "MacMatch",
