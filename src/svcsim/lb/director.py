@@ -526,7 +526,7 @@ class Director(Control):
                 self.host.conntrack.delete(found[0])
         control = conn.control
         if control is not None and conn.timeout == 0 and not control.controlled and not control.assured:
-            self.conns.expire(control)
+            self.conns.delete(control)
 
     def _account(self, conn: VsConn, direction: int, skb: Skb) -> None:
         """Count a packet of *conn*, and move the connection's state by it; an ICMP error is counted and moves nothing."""
