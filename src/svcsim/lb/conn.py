@@ -17,7 +17,7 @@ from svcsim.lb.service import Destination, ForwardingMethod
 from svcsim.lb.states import SCTP_NAMES, TCP_NAMES
 from svcsim.packet import Proto
 
-__all__ = ["ConnTable", "VsConn"]
+__all__ = ["TABLE_SIZE", "ConnTable", "VsConn", "bucket_of"]
 
 #: Family, protocol, client address and port.
 _Client = tuple[int, int, int, int]
@@ -25,7 +25,7 @@ _Client = tuple[int, int, int, int]
 _NEW = 3 * SECOND
 #: How long what others depend on (a template) is kept when its time is up.
 _IN_USE = 60 * SECOND
-_TABLE_BITS = 12  # ip_vs.conn_tab_bits
+TABLE_SIZE = 1 << 12  # ip_vs.conn_tab_bits
 _NO_PORT = 0xFFFF
 _MASQ = ForwardingMethod.MASQ
 _TICK = 4 * MILLISECOND  # a kernel of 250 Hz
@@ -140,7 +140,7 @@ class ConnTable:
         The kernel keys its hash by a number drawn at boot; here it is 0.
         """
         newest_first = list(self)[::-1]
-        return sorted(newest_first, key=_bucket)
+        return sorted(newest_first, key=bucket_of)
 
     def incoming(self, family: int, proto: int, caddr: int, cport: int, vaddr: int, vport: int) -> VsConn | None:
         """The connection of a request: from a client to a virtual address."""
@@ -313,10 +313,11 @@ def _jhash(words: tuple[int, int, int], start: int) -> int:
     return c
 
 
-def _bucket(conn: VsConn) -> int:
+def bucket_of(conn: VsConn) -> int:
+    """The bucket of the kernel's table that a connection is in; its hash has 0 for the key that the kernel draws."""
     address = conn.caddr
     if conn.family == 6:
         address = (address ^ address >> 32 ^ address >> 64 ^ address >> 96) & 0xFFFFFFFF
     raw = int.from_bytes(address.to_bytes(4), "little")
     port = int.from_bytes(conn.cport.to_bytes(2), "little")
-    return _jhash((raw, port, conn.proto), 0) & (1 << _TABLE_BITS) - 1
+    return _jhash((raw, port, conn.proto), 0) & TABLE_SIZE - 1

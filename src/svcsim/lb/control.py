@@ -16,10 +16,10 @@ from svcsim.addr import Family
 from svcsim.clock import SECOND, Timer
 from svcsim.errors import ConfigError, ExistsError, MissingError
 from svcsim.hooks import HookEntry, Host
-from svcsim.lb.conn import ConnTable, VsConn
+from svcsim.lb.conn import ConnTable
 from svcsim.lb.scheduler import Scheduler, make_scheduler
 from svcsim.lb.service import Destination, ForwardingMethod, ServiceFlags, ServiceKey, TunnelType, VirtualService
-from svcsim.lb.states import TCP_SECURE_TABLE, TCP_TABLE, TCP_TIMEOUTS, UDP_TIMEOUT
+from svcsim.lb.states import TCP_TABLE, TCP_TIMEOUTS, UDP_TIMEOUT
 from svcsim.lb.stats import INTERVAL, Stats
 from svcsim.lb.sysctls import PARAMETERS
 from svcsim.lb.table import ServiceTable
@@ -32,10 +32,9 @@ _INVALID = "Invalid operation.  Possibly wrong module version, address not unica
 _TRASH_PERIOD, _TRASH_IDLE = 60 * SECOND, 120 * SECOND
 _MAX_WEIGHT = 2**31 - 1
 _LINK_LOCAL = 0x3FA  # fe80::/10, the first ten bits
-_ON = 3  # of secure_tcp and drop_packet: always in force
 _ESTABLISHED, _FIN_WAIT = 1, 4
 _FTP = 21
-_AT_HAND = ("secure_tcp", "drop_packet", "conntrack", "nat_icmp_send", "snat_reroute")
+_AT_HAND = ("conntrack", "nat_icmp_send", "snat_reroute")
 
 
 def _exists(text: str) -> ExistsError:
@@ -68,10 +67,9 @@ class Control(abc.ABC):
         self.tcp_timeouts = [seconds * SECOND for seconds in TCP_TIMEOUTS]
         self.udp_timeout = UDP_TIMEOUT * SECOND
         self.tcp_table = TCP_TABLE
-        self.tracks = self.drops = self.nat_icmp_send = False
+        self.tracks = self.nat_icmp_send = False
         self.reroutes = True
         self.next_estimate = INTERVAL
-        self._leaving: list[VsConn] = []
         self._trash: list[_Trashed] = []
         self._trash_timer: Timer | None = None
         self._registered: dict[Family, tuple[HookEntry, ...]] = {}
@@ -380,8 +378,6 @@ class Control(abc.ABC):
     def _parameters_written(self) -> None:
         """Keep at hand what is looked at for every packet or connection."""
         values = {name: self.sysctls[f"net.ipv4.vs.{name}"] for name in _AT_HAND}
-        self.tcp_table = TCP_SECURE_TABLE if values["secure_tcp"] == _ON else TCP_TABLE
-        self.drops = values["drop_packet"] == _ON
         self.tracks = bool(values["conntrack"])
         self.nat_icmp_send = bool(values["nat_icmp_send"])
         self.reroutes = bool(values["snat_reroute"])

@@ -36,9 +36,8 @@ PARAMETERS = [
     _flag("run_estimation", 1),
     _flag("lblc_expiration", _DAY, 2**31 - 1),
     _flag("lblcr_expiration", _DAY, 2**31 - 1),
-    # Entries are not dropped under memory pressure: there is none here.
-    _flag("drop_entry", 0, 3, modelled=False),
-    _flag("amemthresh", 1024, 2**31 - 1, modelled=False),
+    _flag("drop_entry", 0, 3),
+    _flag("amemthresh", 1024, 2**31 - 1),
     # Connections are not synchronised between directors.
     _flag("backup_only", modelled=False),
     _flag("sync_version", 1, modelled=False),

@@ -59,7 +59,7 @@ def wrap(
     The outer packet forbids fragmentation if *dont_fragment* and the inner one does. *source_port* is GUE's.
 
     >>> print(wrap(Packet.udp("192.0.2.9:1", "10.96.0.10:53"), 0xC0000201, 0x0AF40002, Family.IPV4, None))
-    protocol 4 192.0.2.1 > 10.244.0.2, length 48, ttl 64
+    protocol 4 192.0.2.1 > 10.244.0.2, length 48
     """
     tunnel = TunnelType.IPIP if dest is None else dest.tunnel
     payload = encode(inner)

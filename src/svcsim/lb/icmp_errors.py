@@ -1,0 +1,106 @@
+"""
+ICMP errors about connections: each side of one knows other addresses, and an error must quote what its receiver knows.
+
+Behaviour of: ip_vs_in_icmp, ip_vs_out_icmp, ip_vs_forward_icmp, ip_vs_nat_icmp; pinned by the corpus scenarios
+ipvs-icmp-* and ipvs-errors-*.
+"""
+
+from __future__ import annotations
+
+from svcsim.addr import Family
+from svcsim.hooks import Hook, HookState, Skb, Verdict
+from svcsim.lb.accounts import INPUT, OUTPUT, SCHEDULED
+from svcsim.lb.forward import masquerade_icmp, send
+from svcsim.lb.scheduling import Scheduling
+from svcsim.lb.service import ForwardingMethod
+from svcsim.packet import Icmp, Packet
+from svcsim.route import RouteKind
+from svcsim.trace import Rewritten
+from svcsim.wire import decode_quote, rewrite_quote
+
+__all__ = ["IcmpErrors"]
+
+_ACCEPT, _DROP = Verdict.ACCEPT, Verdict.DROP
+_MASQ, _LOCAL = ForwardingMethod.MASQ, RouteKind.LOCAL
+#: ICMP messages that speak of another packet: unreachable, source quench, time exceeded.
+_RELATED = frozenset({3, 4, 11})
+
+
+class IcmpErrors(Scheduling):
+    """What becomes of ICMP errors."""
+
+    def take_forwarded_icmp(self, skb: Skb, state: HookState) -> Verdict:
+        """ICMP errors about requests of firewall-mark services, whose virtual addresses are not this host's."""
+        if skb.ipvs_property or not isinstance(skb.header, Icmp):
+            return _ACCEPT
+        return self._take_icmp(skb, state)[1]
+
+    @staticmethod
+    def _quoted(skb: Skb) -> Packet | None:
+        """The packet that an ICMP error speaks of, if it is of a protocol that is scheduled."""
+        header = skb.header
+        assert isinstance(header, Icmp)
+        related = header.type in _RELATED if skb.family is Family.IPV4 else header.type < 128
+        if not related:
+            return None
+        quoted = decode_quote(skb.payload)
+        if quoted is None or quoted.proto not in SCHEDULED or quoted.fragment_offset:
+            return None
+        return quoted
+
+    def _take_icmp(self, skb: Skb, state: HookState) -> tuple[bool, Verdict]:
+        """An error on its way to a destination: it quotes what the virtual service sent to the client."""
+        quoted = self._quoted(skb)
+        if quoted is None:
+            return False, _ACCEPT
+        conn = self.conns.incoming(skb.family, quoted.proto, quoted.dst, quoted.dport, quoted.src, quoted.sport)
+        made = False
+        if conn is None:
+            if not self.sysctls["net.ipv4.vs.schedule_icmp"]:
+                return True, _ACCEPT
+            inner = Skb(quoted.rewritten(src=quoted.dst, dst=quoted.src, sport=quoted.dport, dport=quoted.sport))
+            inner.indev, inner.mark, inner.route, inner.trace = skb.indev, skb.mark, skb.route, skb.trace
+            conn, verdict = self._try_schedule(inner, state, icmp=True)
+            if conn is None:
+                return True, verdict
+            made = True
+        self._account(conn, INPUT, skb)
+        if conn.method is _MASQ:
+            verdict = masquerade_icmp(conn, skb, state)
+        else:
+            verdict = send(conn, skb, state)
+        if made:
+            self.conns.touch(conn)
+        return True, verdict
+
+    def _rewrite_icmp(self, skb: Skb, state: HookState) -> Verdict:
+        """An error that a real server sends: the client knows the virtual address alone."""
+        quoted = self._quoted(skb)
+        if quoted is None:
+            return _ACCEPT
+        conn = self.conns.outgoing(skb.family, quoted.proto, quoted.src, quoted.sport, quoted.dst, quoted.dport)
+        if conn is None:
+            return _ACCEPT
+        if conn.method is _MASQ:
+            trace = skb.trace
+            before = skb.tuple() if trace is not None else None
+            skb.payload = rewrite_quote(skb.payload, dst=conn.vaddr, dport=conn.vport, transport_checksum=False)
+            skb.set_source(conn.vaddr, skb.sport)
+            if trace is not None and before is not None:
+                trace.append(Rewritten("ipvs icmp reply", before, skb.tuple()))
+            if not self._reroute(skb, state):
+                return _DROP
+        self._account(conn, OUTPUT, skb)
+        skb.ipvs_property = True
+        if not conn.nfct:
+            skb.untrack()
+        return _ACCEPT
+
+    def _reroute(self, skb: Skb, state: HookState) -> bool:
+        """Route a reply again, now that its source is the virtual address; policy routing may want another way."""
+        if state.hook is Hook.LOCAL_IN or not self.reroutes:
+            return True
+        route = skb.route
+        if route is None or route.kind is _LOCAL:
+            return True
+        return state.host.reroute(skb, state)
