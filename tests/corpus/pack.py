@@ -79,6 +79,7 @@ GROUPS = (
         (f"ipvs-{family}-", "ipvs-more")
         for family in (
             "life",
+            "daemon",
             "pins",
             "defence",
             "ipsec",

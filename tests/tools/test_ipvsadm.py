@@ -326,12 +326,27 @@ def test_names_are_not_resolved(node: Node) -> None:
         run(node, "-A -t 10.96.0.11:http")
 
 
-@pytest.mark.parametrize("words", ["--start-daemon master", "--stop-daemon backup", "-A -u 1.2.3.4:5060 -p --pe sip"])
-def test_what_is_not_modelled_is_refused_by_name(node: Node, words: str) -> None:
-    """The synchronisation daemon and the SIP engine; a listing of daemons is empty, as where none runs."""
+def test_what_is_not_modelled_is_refused_by_name(node: Node) -> None:
+    """The SIP engine."""
     with pytest.raises(UnsupportedError):
-        run(node, words)
+        run(node, "-A -u 1.2.3.4:5060 -p --pe sip")
+
+
+def test_synchronisation_daemons_run_once_each_and_need_a_device(node: Node) -> None:
+    """A master and a backup stand side by side; what the kernel refuses changes nothing."""
+    assert run(node, "--start-daemon master") == Completed(255, "", "No such device\n")
+    assert run(node, "--stop-daemon backup") == Completed(255, "", "No daemon is running\n")
     assert run(node, "-L --daemon") == Completed()
+
+    made(node, "--start-daemon master --mcast-interface lo --syncid 3")
+    made(node, "--start-daemon backup --mcast-interface lo --mcast-group 224.0.0.99 --mcast-port 9000 --mcast-ttl 4")
+    assert run(node, "--start-daemon master --mcast-interface lo") == Completed(255, "", "Daemon has already run\n")
+    assert run(node, "-L --daemon").stdout == (
+        "master sync daemon (mcast=lo, syncid=3, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n"
+        "backup sync daemon (mcast=lo, syncid=0, maxlen=1472, group=224.0.0.99, port=9000, ttl=4)\n"
+    )
+    made(node, "--stop-daemon master")
+    assert run(node, "-L --daemon").stdout.startswith("backup")
 
 
 def test_help_and_version_are_printed_and_nothing_else(node: Node) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from svcsim.addr import Family
 from svcsim.clock import SECOND
 from svcsim.hooks import Host, Skb, Verdict
 from svcsim.lb.conn import ConnTable, VsConn
 from svcsim.lb.control import Control
 from svcsim.lb.defence import Defence
-from svcsim.lb.service import Destination
+from svcsim.lb.service import Destination, ForwardingMethod
 from svcsim.lb.states import SCTP_ACTIVE, SCTP_TABLE, SCTP_TIMEOUTS, TCP_ACTIVE, TCP_SECURE_TABLE, TCP_TABLE, sctp_event
+from svcsim.lb.sync import Sync, SyncedConn
 from svcsim.packet import Proto
 from svcsim.trace import Dropped
 
@@ -35,6 +37,7 @@ class Accounts(Control):
         self.conns = ConnTable(host.clock, self._conn_expired)
         self._leaving: list[VsConn] = []
         super().__init__(host)
+        self.sync = Sync(self)
         self.defence = Defence(host, self.conns, self._defence_changed)
 
     def _defence_changed(self) -> None:
@@ -72,8 +75,46 @@ class Accounts(Control):
         conn.leave_control()
         self._unbind(conn)
 
+    def adopt(self, told: SyncedConn) -> VsConn:
+        """Make the connection that another director tells of; its destination may be unknown here."""
+        dest = self._destination_of(told)
+        method = told.method if dest is None else dest.method
+        conn = VsConn(
+            told.family,
+            told.proto,
+            told.caddr,
+            told.cport,
+            told.vaddr,
+            told.vport,
+            told.daddr,
+            told.dport,
+            method,
+            dest,
+            told.fwmark,
+            template=told.template,
+            nfct=self.tracks,
+            no_output=method is not ForwardingMethod.MASQ,
+        )
+        if dest is not None:
+            self._bind(conn, dest)
+            if not told.inactive and not told.template:
+                conn.inactive = False
+                dest.inactive -= 1
+                dest.active += 1
+        self.conns.add(conn)
+        return conn
+
+    def _destination_of(self, told: SyncedConn) -> Destination | None:
+        family = Family(told.family)
+        if told.template and told.proto == 0:
+            service = self.table.find(family, told.vaddr, int(Proto.TCP), 0, 0)
+        else:
+            service = self.table.find(family, told.fwmark, told.proto, told.vaddr, told.vport)
+        return None if service is None else service.find(family, told.daddr, told.dport)
+
     def _conn_expired(self, conn: VsConn) -> None:
         self._unbind(conn)
+        self.sync.forget(conn)
         if conn.nfct and not conn.template and not conn.one_packet:
             key = (conn.family, conn.proto, conn.caddr, conn.vaddr, conn.cport, conn.vport)
             found = self.host.conntrack.find(key)

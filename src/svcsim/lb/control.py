@@ -34,7 +34,7 @@ _MAX_WEIGHT = 2**31 - 1
 _LINK_LOCAL = 0x3FA  # fe80::/10, the first ten bits
 _ESTABLISHED, _FIN_WAIT = 1, 4
 _FTP = 21
-_AT_HAND = ("conntrack", "nat_icmp_send", "snat_reroute")
+_AT_HAND = ("backup_only", "conntrack", "nat_icmp_send", "snat_reroute")
 
 
 def _exists(text: str) -> ExistsError:
@@ -61,13 +61,13 @@ class Control(abc.ABC):
         self.host = host
         self.clock = host.clock
         self.sysctls = host.sysctls
-        self.sysctls.declare(PARAMETERS)
+        self.sysctls.declare([p for p in PARAMETERS if host.kernel >= (6, 2) or ".est_" not in p.name])
         self.table = ServiceTable()
         self.stats = Stats()  # of everything
         self.tcp_timeouts = [seconds * SECOND for seconds in TCP_TIMEOUTS]
         self.udp_timeout = UDP_TIMEOUT * SECOND
         self.tcp_table = TCP_TABLE
-        self.tracks = self.nat_icmp_send = False
+        self.passive = self.tracks = self.nat_icmp_send = False
         self.reroutes = True
         self.next_estimate = INTERVAL
         self._trash: list[_Trashed] = []
@@ -378,6 +378,7 @@ class Control(abc.ABC):
     def _parameters_written(self) -> None:
         """Keep at hand what is looked at for every packet or connection."""
         values = {name: self.sysctls[f"net.ipv4.vs.{name}"] for name in _AT_HAND}
+        self.passive = bool(values["backup_only"])
         self.tracks = bool(values["conntrack"])
         self.nat_icmp_send = bool(values["nat_icmp_send"])
         self.reroutes = bool(values["snat_reroute"])

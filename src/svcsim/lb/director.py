@@ -61,6 +61,8 @@ class Director(IcmpErrors):
         route = skb.route
         if skb.ipvs_property or route is None or route.kind is _BROADCAST or route.kind is _MULTICAST:
             return _ACCEPT
+        if self.passive and self.sync.backup is not None:
+            return _ACCEPT
         proto, header = skb.proto, skb.header
         if proto not in SCHEDULED:
             return self._take_other(skb, state)
@@ -91,13 +93,14 @@ class Director(IcmpErrors):
             verdict = masquerade(conn, skb, state)
         else:
             verdict = send(conn, skb, state)
+        conn.in_pkts += 1
+        if self.sync.master is not None:
+            self.sync.heard(conn)
         if conn.one_packet:
-            if conn.control is not None:
+            if conn.control is not None and self.sync.master is None:
                 conn.control.in_pkts += 1
-            conn.in_pkts += 1
             self._conn_done(conn)
         else:
-            conn.in_pkts += 1
             timer, deadline = conn.timer, self.clock.now + conn.timeout
             if timer is not None and timer.queued <= deadline and conn.control is None:
                 timer.deadline = deadline  # what `touch` does, where there is nothing else to it

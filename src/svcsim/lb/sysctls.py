@@ -38,17 +38,17 @@ PARAMETERS = [
     _flag("lblcr_expiration", _DAY, 2**31 - 1),
     _flag("drop_entry", 0, 3),
     _flag("amemthresh", 1024, 2**31 - 1),
-    # Connections are not synchronised between directors.
-    _flag("backup_only", modelled=False),
+    _flag("backup_only"),
+    _flag("sync_persist_mode"),
+    _flag("sync_qlen_max", 8192, 2**31 - 1),
+    _flag("sync_refresh_period", 0, 2**31 - 1),
+    _flag("sync_retries", 0, 3),
+    Sysctl("net.ipv4.vs.sync_threshold", "3\t50"),
+    # There is one way to carry messages over, and it takes no time.
     _flag("sync_version", 1, modelled=False),
     _flag("sync_ports", 1, 64, modelled=False),
-    _flag("sync_persist_mode", modelled=False),
-    _flag("sync_qlen_max", 8192, 2**31 - 1, modelled=False),
     _flag("sync_sock_size", 0, 2**31 - 1, modelled=False),
-    _flag("sync_refresh_period", 0, 2**31 - 1, modelled=False),
-    _flag("sync_retries", 0, 3, modelled=False),
-    Sysctl("net.ipv4.vs.sync_threshold", "3\t50", modelled=False),
+    # Since Linux 6.2; estimators take no time either.
     Sysctl("net.ipv4.vs.est_cpulist", "", modelled=False),
     Sysctl("net.ipv4.vs.est_nice", 0, minimum=-20, maximum=19, modelled=False),
-    _flag("debug_level", 0, 2**31 - 1, modelled=False),
 ]

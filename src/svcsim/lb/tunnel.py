@@ -76,7 +76,7 @@ def wrap(
         # Version 0, a data message, no options; then what is inside.
         payload = bytes((0, proto, 0, 0)) + payload
         proto, header, ports = int(Proto.UDP), Udp(), (source_port, dest.tunnel_port)
-        checksum = None if dest.tunnel_checksum == "csum" else 0
+        checksum = 0 if dest.tunnel_checksum == "nocsum" else None
     congested = inner.tos & _ECN == _ECN
     return Packet(
         outer,

@@ -2,7 +2,7 @@
 `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore`: the administrator's way to a node's IPVS.
 
 Behaviour of: ipvsadm 1.31. Listings are numeric (``-n``): a node has no resolver, so what the tool would print with the
-names of hosts and services is refused. The synchronisation daemon and persistence engines are not modelled.
+names of hosts and services is refused. Persistence engines are not modelled.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from svcsim.errors import ConfigError, UnsupportedError
 from svcsim.lb.ipvsadm import LISTINGS, connection_listing, listing, saved
 from svcsim.lb.service import ForwardingMethod, ServiceFlags, ServiceKey, TunnelType
+from svcsim.lb.sync import Daemon
 from svcsim.packet import Proto
 from svcsim.tools.command import Completed
 from svcsim.tools.ipvsadm_args import Request, option_names, read_request, usage_hint
@@ -93,8 +94,6 @@ def _run(node: Node, name: str, request: Request) -> Completed:
         return Completed(0, _VERSION)
     if command == "help":
         return Completed(0, _VERSION + "".join(f"  {option}\n" for option in option_names()))
-    if command in ("start-daemon", "stop-daemon"):
-        raise UnsupportedError("the IPVS connection synchronisation daemon")
     director = node.ipvs
     if command == "list":
         return Completed(0, _list(director, request))
@@ -103,10 +102,29 @@ def _run(node: Node, name: str, request: Request) -> Completed:
             _refuse_names(director.services, "-S")
         return Completed(0, saved(director.services))
     try:
-        _change(director, request)
+        if request.role:
+            _daemon(node, request)
+        else:
+            _change(director, request)
     except ConfigError as error:
         return Completed(_KERNEL_SAYS, "", f"{error}\n")
     return Completed()
+
+
+def _daemon(node: Node, request: Request) -> None:
+    sync = node.ipvs.sync
+    if request.command == "stop-daemon":
+        sync.stop(request.role)
+        return
+    asked = {
+        "syncid": request.syncid,
+        "maxlen": request.sync_maxlen,
+        "group": request.mcast_group,
+        "port": request.mcast_port,
+        "ttl": request.mcast_ttl,
+    }
+    daemon = Daemon(request.mcast_interface, **{name: value for name, value in asked.items() if value})  # type: ignore[arg-type]
+    sync.start(request.role, daemon, request.mcast_interface in node.devices)
 
 
 def _change(director: Director, request: Request) -> None:
@@ -170,7 +188,7 @@ def _list(director: Director, request: Request) -> str:
     if "timeout" in given:
         return "Timeout (tcp tcpfin udp): {} {} {}\n".format(*director.timeouts)
     if "daemon" in given:
-        return ""  # none runs
+        return director.sync.listed()
     if "connection" in given:
         if "numeric" not in given:
             _refuse_names(director.connections(), "-L -c")

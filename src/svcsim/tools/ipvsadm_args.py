@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import attrs
 
-from svcsim.addr import Family
+from svcsim.addr import Family, parse_address
+from svcsim.errors import ConfigError
 from svcsim.packet import Proto
 from svcsim.tools.ipvsadm_checks import TUNNEL_TYPES, check
 from svcsim.tools.ipvsadm_values import read_endpoint, read_ipv4, read_number, read_timeout
@@ -136,6 +137,9 @@ class Request:
     l_threshold: int = 0
     tun_type: str = "ipip"
     tun_port: int = 0
+    role: str = ""  # of the daemon that is started or stopped
+    mcast_interface: str = ""
+    mcast_group: str = ""
     syncid: int = 0
     mcast_port: int = 0
     mcast_ttl: int = 0
@@ -179,6 +183,8 @@ def read_request(name: str, words: list[str]) -> Request:
         raise UsageError("illegal start-daemon parameter specified")
     if command == "stop-daemon" and value not in ("master", "backup"):
         raise UsageError("illegal start_daemon specified")
+    if command in ("start-daemon", "stop-daemon"):
+        request.role = value or ""
     for option, value, typed in options:
         if option in _COMMANDS:
             raise UsageError(f"invalid option `{typed}'")
@@ -244,6 +250,14 @@ def _take(request: Request, option: str, value: str | None) -> None:
         request.scheduler = value[:15] if value else request.scheduler
     elif option == "sched-flags":
         request.flag_words = value or ""
+    elif option == "mcast-interface":
+        request.mcast_interface = value or ""
+    elif option == "mcast-group":
+        try:
+            group = parse_address(value or "")
+        except ConfigError:
+            raise UsageError("illegal mcast-group specified") from None
+        request.mcast_group = str(group)
     elif option == "pe":
         request.engine = value or ""
 

@@ -150,3 +150,26 @@ def ipsec(rng: random.Random, number: int) -> Scenario:
         _bystanders(s, rng, site, vip)
     s.command("ipvsadm -Ln")
     return s
+
+
+@family("ipvs-daemon", 3)
+def daemon(rng: random.Random, number: int) -> Scenario:
+    """Synchronisation daemons start, stop and are listed; a backup that is nothing else lets requests pass."""
+    site = SITES[number % 3]
+    s = director(site, conntrack=number % 2 == 0)
+    s.run("ip link set ipvs0 up", f"sysctl -qw net.ipv4.vs.backup_only={number % 2}")
+    target = at(site.service + "10", 80)
+    service(s, target, backends(rng, site, 2), "rr", port=80)
+    crowd = Crowd(s, rng, site, [target])
+    words = ("--start-daemon master --mcast-interface ipvs0", "--start-daemon backup --mcast-interface ipvs0 --syncid 7",
+             "--start-daemon master", "--stop-daemon master", "--stop-daemon backup", "--start-daemon backup --mcast-interface "
+             "ipvs0 --mcast-group 224.0.0.90 --mcast-port 9001 --mcast-ttl 3 --sync-maxlen 1200", "--stop-daemon neither")  # fmt: skip
+    for _ in range(9):
+        s.command(f"ipvsadm {rng.choice(words)} 2>/dev/null")
+        s.command("ipvsadm -L --daemon")
+        s.command(
+            f"sysctl -w net.ipv4.vs.sync_threshold='{rng.choice(('4 10', '60 10', '7', '0 0', '2 50'))}' 2>/dev/null"
+        )
+        s.command("sysctl net.ipv4.vs.sync_threshold")
+        crowd.steps(2)
+    return s
