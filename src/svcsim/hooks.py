@@ -370,10 +370,13 @@ class Balanced(Protocol):
 
 
 class Balancer(Protocol):
-    """What rules may ask of a load balancer."""
+    """What others may ask of a load balancer."""
 
     def connection_of(self, skb: Skb) -> Balanced | None:
         """The connection of a packet on its way to a destination."""
+
+    def path_mtu(self, address: int, mtu: int) -> int:
+        """What a tunnel to *address* takes, by a route of *mtu*."""
 
 
 class Host(Protocol):
@@ -402,6 +405,9 @@ class Host(Protocol):
 
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:
         """Tell the sender of *skb* by an ICMP error that quotes it as it stands now, unless none may be sent."""
+
+    def originate(self, packet: Packet) -> None:
+        """Send a *packet* of the host's own."""
 
     def answer_reset(self, skb: Skb) -> None:
         """Answer the TCP segment *skb* with a reset, unless it is one itself."""

@@ -84,6 +84,7 @@ GROUPS = (
             "defence",
             "ipsec",
             "tunnels",
+            "tunnelerrors",
             "gue",
             "mixed",
             "errors",

@@ -28,6 +28,7 @@ _TCP, _UDP = int(Proto.TCP), int(Proto.UDP)
 #: The protocols that have connections.
 SCHEDULED = frozenset({_TCP, _UDP, int(Proto.SCTP)})
 _ESTABLISHED, _SCTP_ESTABLISHED = 1, 8
+_MIN_PMTU, _MTU_EXPIRES, _MOST_NARROW = 552, 600 * SECOND, 2048
 
 
 class Accounts(Control):
@@ -36,9 +37,21 @@ class Accounts(Control):
     def __init__(self, host: Host) -> None:
         self.conns = ConnTable(host.clock, self._conn_expired)
         self._leaving: list[VsConn] = []
+        self._narrow: dict[int, tuple[int, int]] = {}  # IPv4 tunnels' ends: what goes there, and until when
         super().__init__(host)
         self.sync = Sync(self)
         self.defence = Defence(host, self.conns, self._defence_changed)
+
+    def narrow(self, address: int, mtu: int) -> None:
+        """A router on the way to *address* takes no more than *mtu* (net.ipv4.route.min_pmtu, mtu_expires)."""
+        if len(self._narrow) >= _MOST_NARROW:
+            self._narrow.clear()
+        self._narrow[address] = (max(mtu, _MIN_PMTU), self.clock.now + _MTU_EXPIRES)
+
+    def path_mtu(self, address: int, mtu: int) -> int:
+        """What goes to *address* by a route of *mtu*."""
+        found = self._narrow.get(address)
+        return mtu if found is None or found[1] < self.clock.now else min(mtu, found[0])
 
     def _defence_changed(self) -> None:
         self.tcp_table = TCP_SECURE_TABLE if self.defence.secure else TCP_TABLE

@@ -128,7 +128,10 @@ def _tunnel(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     route = host.routes[outer].lookup(conn.daddr)
     if route.kind is _LOCAL:
         return _go_on(conn, skb, state) if _is_local(skb) else _lost(skb, "the tunnel ends at this host")
-    mtu = route.mtu - overhead(outer, dest)
+    whole = route.mtu if outer is _IPV6 else host.ipvs.path_mtu(conn.daddr, route.mtu)
+    if dest is not None:
+        dest.tunnel_mtu = whole
+    mtu = whole - overhead(outer, dest)
     discovers = bool(host.sysctls["net.ipv4.vs.pmtu_disc"])
     if not _may_leave(skb, state, route, mtu if discovers and mtu >= _MINIMUM_MTU[outer] else 1 << 16):
         return _STOLEN

@@ -12,8 +12,9 @@ from svcsim.hooks import Hook, HookState, Skb, Verdict
 from svcsim.lb.accounts import INPUT, OUTPUT, SCHEDULED
 from svcsim.lb.forward import masquerade_icmp, send
 from svcsim.lb.scheduling import Scheduling
-from svcsim.lb.service import ForwardingMethod
-from svcsim.packet import Icmp, Packet
+from svcsim.lb.service import ForwardingMethod, TunnelType
+from svcsim.lb.tunnel import overhead, unwrapped
+from svcsim.packet import Icmp, Packet, Proto
 from svcsim.route import RouteKind
 from svcsim.trace import Rewritten
 from svcsim.wire import decode_quote, rewrite_quote
@@ -21,7 +22,10 @@ from svcsim.wire import decode_quote, rewrite_quote
 __all__ = ["IcmpErrors"]
 
 _ACCEPT, _DROP = Verdict.ACCEPT, Verdict.DROP
-_MASQ, _LOCAL = ForwardingMethod.MASQ, RouteKind.LOCAL
+_MASQ, _LOCAL, _IPV4 = ForwardingMethod.MASQ, RouteKind.LOCAL, Family.IPV4
+_TOO_BIG = (3, 4)
+_INTERNETWORK_CONTROL = 0xC0
+_LONGEST_QUOTE = 576 - 28  # RFC 1812, 4.3.2.3
 #: ICMP messages that speak of another packet: unreachable, source quench, time exceeded.
 _RELATED = frozenset({3, 4, 11})
 
@@ -50,6 +54,8 @@ class IcmpErrors(Scheduling):
 
     def _take_icmp(self, skb: Skb, state: HookState) -> tuple[bool, Verdict]:
         """An error on its way to a destination: it quotes what the virtual service sent to the client."""
+        if skb.family is _IPV4 and self._take_tunnels(skb, state):
+            return True, Verdict.STOLEN
         quoted = self._quoted(skb)
         if quoted is None:
             return False, _ACCEPT
@@ -72,6 +78,51 @@ class IcmpErrors(Scheduling):
         if made:
             self.conns.touch(conn)
         return True, verdict
+
+    def _take_tunnels(self, skb: Skb, state: HookState) -> bool:
+        """
+        An error about what this host put into a tunnel: the client is told, of the packet that it sent.
+
+        Of a way that is too narrow it is told the room that the tunnel had till now; the next packet finds it narrower.
+        """
+        header, outer = skb.header, decode_quote(skb.payload)
+        assert isinstance(header, Icmp)
+        if header.type not in _RELATED or outer is None or skb.route is None or skb.route.kind is not _LOCAL:
+            return False
+        if outer.proto == Proto.UDP and not self._is_tunnel(outer):
+            return False
+        data = unwrapped(outer)
+        inner = decode_quote(data) if data else None
+        if data is None or inner is None or inner.proto not in SCHEDULED or inner.fragment_offset:
+            return False
+        conn = self.conns.incoming(inner.family, inner.proto, inner.src, inner.sport, inner.dst, inner.dport)
+        if conn is None or conn.method is not ForwardingMethod.TUNNEL:
+            return False
+        room = 0
+        if (header.type, header.code) == _TOO_BIG:
+            way = conn.dest.tunnel_mtu if conn.dest is not None else 0
+            room = max((way or header.rest & 0xFFFF) - overhead(_IPV4, conn.dest), 0)
+            self.narrow(outer.dst, header.rest & 0xFFFF)
+        message = Packet(
+            _IPV4,
+            int(Proto.ICMP),
+            inner.dst,
+            inner.src,
+            header=Icmp(header.type, header.code, room),
+            payload=data[:_LONGEST_QUOTE],
+            tos=_INTERNETWORK_CONTROL,
+            dont_fragment=False,
+        )
+        state.host.originate(message)
+        return True
+
+    def _is_tunnel(self, outer: Packet) -> bool:
+        """Whether a datagram goes to where a GUE tunnel ends."""
+        return any(
+            d.tunnel is TunnelType.GUE and (d.address, d.tunnel_port) == (outer.dst, outer.dport)
+            for service in self.table
+            for d in service.destinations
+        )
 
     def _rewrite_icmp(self, skb: Skb, state: HookState) -> Verdict:
         """An error that a real server sends: the client knows the virtual address alone."""

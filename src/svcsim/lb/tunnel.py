@@ -18,7 +18,7 @@ from svcsim.wire import encode
 if TYPE_CHECKING:
     from svcsim.lb.service import Destination
 
-__all__ = ["overhead", "wrap"]
+__all__ = ["overhead", "unwrapped", "wrap"]
 
 _OUTER_HEADER = {Family.IPV4: 20, Family.IPV6: 40}
 _INNER_PROTO = {Family.IPV4: 4, Family.IPV6: 41}
@@ -93,3 +93,21 @@ def wrap(
         tos=inner.tos & ~_ECN | _ECT_0 if congested else inner.tos,
         dont_fragment=dont_fragment and inner.family is Family.IPV4 and inner.dont_fragment,
     )
+
+
+def unwrapped(outer: Packet) -> bytes | None:
+    """
+    What is inside of a packet that an ICMP error quotes, if that looks like one of a tunnel; it may be cut anywhere.
+
+    >>> inner = Packet.udp("192.0.2.9:1", "10.96.0.10:53")
+    >>> unwrapped(wrap(inner, 0xC0000201, 0x0AF40002, Family.IPV4, None)) == encode(inner)
+    True
+    """
+    data = outer.payload
+    if outer.proto == _INNER_PROTO[Family.IPV4]:
+        return data
+    if outer.proto == _GRE and data[2:4] == _ETHER_TYPE[Family.IPV4].to_bytes(2, "big"):
+        return data[_GRE_HEADER + (4 if data[0] & 0x80 else 0) :]
+    if outer.proto == Proto.UDP and data[:2] == bytes((0, _INNER_PROTO[Family.IPV4])):
+        return data[_GUE_HEADER:]
+    return None

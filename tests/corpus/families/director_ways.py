@@ -7,7 +7,11 @@ import random
 from balancing import SCHEDULERS, Crowd, backends, director, service
 from scenario import SITES, Scenario, at, family
 
-from svcsim.packet import Packet
+from svcsim.addr import Family, parse_address
+from svcsim.lb.service import Destination, TunnelType
+from svcsim.lb.tunnel import wrap
+from svcsim.packet import Icmp, Packet, Proto
+from svcsim.wire import encode
 
 EASY = ("rr", "wrr", "lc", "wlc")
 TUNNELS = ("--tun-type ipip", "--tun-type gre", "--tun-type gre --tun-csum", "--tun-type gue --tun-port 6080",
@@ -236,4 +240,42 @@ def printed(rng: random.Random, number: int) -> Scenario:
     crowd.steps(6)
     s.command("ipvsadm -Ln --thresholds; ipvsadm -Ln --persistent-conn")
     s.command(f"ipvsadm -Sn; ipvsadm -D {name}; cat /proc/net/ip_vs; ipvsadm -Ln --rate")
+    return s
+
+
+@family("ipvs-tunnelerrors", 3)
+def tunnel_errors(rng: random.Random, number: int) -> Scenario:
+    """Routers and ends of tunnels report what they could not take; the client is told, and ways become narrower."""
+    site = SITES[number % 3]
+    s = director(site, conntrack=number % 2 == 0)
+    target, pod = at(site.service + "10", 53), backends(rng, site, 1)[0]
+    name = service(s, target, [], "rr", proto="udp")
+    s.run(f"ipvsadm -a {name} -r {pod}:53 -i {TUNNELS[number]}")
+    dest = Destination(
+        Family.IPV4,
+        parse_address(pod).value,
+        53,
+        tunnel=TunnelType.IPIP if number == 0 else TunnelType.GRE,
+        tunnel_checksum="csum" if number == 2 else "nocsum",
+    )
+    director_end = parse_address(site.gateway).value
+    src = at(site.client(rng), 4000)
+    inner = Packet.udp(src, target, b"abcdefgh" * 4, ttl=63)
+    s.arrive(site.uplink, Packet.udp(src, target, b"abcdefgh" * 4))
+    outer = encode(wrap(inner, director_end, dest.address, Family.IPV4, dest))
+    kinds = ((3, 1, 0), (11, 0, 0), (3, 4, 1200), (3, 4, 60), (3, 3, 0), (12, 0, 0), (3, 4, 1000))
+    for _ in range(12):
+        kind, code, rest = rng.choice(kinds)
+        report = Packet(
+            Family.IPV4,
+            int(Proto.ICMP),
+            dest.address,
+            director_end,
+            header=Icmp(kind, code, rest),
+            payload=outer[: rng.choice((28, 44, 48, 52, 56, 200))],
+        )
+        s.arrive(site.pods, report)
+        if rng.random() < 0.4:
+            size = rng.choice((100, 600, 1000, 1300))
+            s.arrive(site.uplink, Packet.udp(src, target, b"a" * size, dont_fragment=rng.random() < 0.7))
     return s
