@@ -110,10 +110,13 @@ class Director(IcmpErrors):
 
     def _reconsider(self, conn: VsConn, skb: Skb) -> tuple[VsConn | None, Verdict | None]:
         """A new connection's first packet met an old one: go on with it, start anew (None), or drop (a verdict)."""
-        sysctls = self.sysctls
+        sysctls, kernel = self.sysctls, self.host.kernel
         dest = conn.dest
-        tracked = skb.ct is not None and skb.ct.confirmed
-        if sysctls["net.ipv4.vs.expire_nodest_conn"] and dest is not None and dest.weight == 0:
+        # Before Linux 5.9 it was dropped whenever connections were tracked, confirmed or not.
+        tracked = skb.ct is not None and (skb.ct.confirmed or kernel < (5, 9))
+        quiesced = sysctls["net.ipv4.vs.expire_nodest_conn"] and dest is not None and dest.weight == 0
+        # Before Linux 5.16 conn_reuse_mode=0 kept also connections of quiesced destinations.
+        if quiesced and (kernel >= (5, 16) or sysctls["net.ipv4.vs.conn_reuse_mode"]):
             reuse, old_ct = True, tracked
         elif sysctls["net.ipv4.vs.conn_reuse_mode"] and self._reusable(conn):
             old_ct = tracked

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from svcsim.hooks import Skb
     from svcsim.lb.service import Destination, VirtualService
 
-__all__ = ["MaglevHashing", "siphash_1_3"]
+__all__ = ["TABLE_SIZES", "MaglevHashing", "deal", "siphash_1_3"]
 
 _SIZE = 4093  # CONFIG_IP_VS_MH_TAB_INDEX=12, as every distribution has it
-_WEIGHT_BITS = 6  # half of that index: heavier weights are shifted down to so many bits
+#: The sizes that a kernel can be built with, by that index less 8.
+TABLE_SIZES = (251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071)
 _OFFSET_KEY = 2654435761
 _SKIP_KEY = 2654446892
 _FALLBACK, _PORT = ServiceFlags.SCHED1, ServiceFlags.SCHED2
@@ -113,7 +114,7 @@ class MaglevHashing(Scheduler):
     def slots(self) -> list[Destination]:
         """The table, dealt out when it is first looked at after a change; empty if every weight has always been 0."""
         if self._pending is not None:
-            self._slots, self._pending = _deal(self._pending), None
+            self._slots, self._pending = deal(self._pending), None
         return self._slots
 
     def destination_added(self, service: VirtualService, destination: Destination) -> None:
@@ -130,26 +131,27 @@ class MaglevHashing(Scheduler):
         if count <= _SIZE:  # more do not fit: the kernel keeps the old table and says nothing
             self._pending = service.destinations
         if count == _SIZE:
-            self._slots, self._pending = _deal(service.destinations), None
+            self._slots, self._pending = deal(service.destinations), None
 
 
-def _deal(destinations: list[Destination]) -> list[Destination]:
-    """Let *destinations* claim slots in turns until all are taken."""
+def deal(destinations: list[Destination], size: int = _SIZE) -> list[Destination]:
+    """Let *destinations* claim the slots of a table of *size*, one of `TABLE_SIZES`, in turns until all are taken."""
+    weight_bits = (TABLE_SIZES.index(size) + 8) // 2  # heavier weights are shifted down to so many bits
     common = gcd(*(d.last_weight for d in destinations))
     if common == 0:
         return []
-    shift = max(0, (max(d.last_weight for d in destinations) // common).bit_length() - _WEIGHT_BITS)
+    shift = max(0, (max(d.last_weight for d in destinations) // common).bit_length() - weight_bits)
     turns = [max(1, d.last_weight // common >> shift) if d.last_weight else 0 for d in destinations]
     keys = [d.port + fold(d.address) & _U32 for d in destinations]
-    steps = [siphash_1_3(key, _SKIP_KEY) % (_SIZE - 1) + 1 for key in keys]
-    positions = [siphash_1_3(key, _OFFSET_KEY) % _SIZE for key in keys]
-    slots, taken, free = [destinations[0]] * _SIZE, bytearray(_SIZE), _SIZE
+    steps = [siphash_1_3(key, _SKIP_KEY) % (size - 1) + 1 for key in keys]
+    positions = [siphash_1_3(key, _OFFSET_KEY) % size for key in keys]
+    slots, taken, free = [destinations[0]] * size, bytearray(size), size
     while True:
         for number, destination in enumerate(destinations):
             position, step = positions[number], steps[number]
             for _ in range(turns[number]):
                 while taken[position]:
-                    position = (position + step) % _SIZE
+                    position = (position + step) % size
                 slots[position] = destination
                 taken[position] = 1
                 free -= 1
