@@ -443,6 +443,10 @@ class Node:
         """Answer the TCP segment *skb* with a reset, unless it is one itself."""
         self.voice.reset(skb)
 
+    def originate(self, packet: Packet) -> None:
+        """Send a *packet* of the host's own."""
+        self.voice.say(packet)
+
 
 def _version(text: str) -> tuple[int, ...]:
     parts = text.split(".")[:2]
