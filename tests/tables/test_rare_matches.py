@@ -208,3 +208,14 @@ def test_rates_that_are_none(rate):
     done = node().run(f"iptables -A INPUT -m hashlimit --hashlimit-upto {rate} --hashlimit-name a")
 
     assert done.returncode == 2 and rate in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "tracked"), [("CT --notrack", False), ("NOTRACK", False), ("CT --ctevents new", True)]
+)
+def test_what_needs_tracking(target, tracked):
+    """A rule that leaves packets out of connection tracking does not switch it on; one about its events does."""
+    host = node()
+    assert not host.run(f"iptables -t raw -A PREROUTING -j {target}").returncode
+
+    assert host.tracking[Family.IPV4].enabled is tracked

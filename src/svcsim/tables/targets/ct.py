@@ -39,7 +39,6 @@ class CtTarget(Target):
     """
 
     tables = frozenset({"raw"})
-    tracks = True
     options = (
         Option("notrack", arity=0),
         Option("helper"),
@@ -69,6 +68,11 @@ class CtTarget(Target):
         if "expevents" in args and args.text("expevents") != "new":
             raise UsageError(f'Unknown event type "{args.text("expevents")}"')
         return cls("notrack" in args, tuple(each for each in _EVENTS if each in events), "expevents" in args)
+
+    @property
+    def tracks(self) -> bool:  # type: ignore[override]
+        """Whether it needs connection tracking: not to leave packets out of it."""
+        return not self.notrack
 
     def _parts(self, sign: str) -> list[str]:
         parts = [f"{sign}notrack"] if self.notrack else []
