@@ -20,7 +20,7 @@ from svcsim.lb.sync import Sync, SyncedConn
 from svcsim.packet import Proto
 from svcsim.trace import Dropped
 
-__all__ = ["INPUT", "INPUT_ONLY", "OUTPUT", "SCHEDULED", "Accounts"]
+__all__ = ["INPUT", "INPUT_ONLY", "MIN_PMTU", "OUTPUT", "SCHEDULED", "Accounts"]
 
 #: Which way a packet goes, as the state tables have it.
 INPUT, OUTPUT, INPUT_ONLY = range(3)
@@ -28,7 +28,8 @@ _TCP, _UDP = int(Proto.TCP), int(Proto.UDP)
 #: The protocols that have connections.
 SCHEDULED = frozenset({_TCP, _UDP, int(Proto.SCTP)})
 _ESTABLISHED, _SCTP_ESTABLISHED = 1, 8
-_MIN_PMTU, _MTU_EXPIRES, _MOST_NARROW = 552, 600 * SECOND, 2048
+MIN_PMTU = 552  # net.ipv4.route.min_pmtu
+_MTU_EXPIRES, _MOST_NARROW = 600 * SECOND, 2048
 
 
 class Accounts(Control):
@@ -46,7 +47,9 @@ class Accounts(Control):
         """A router on the way to *address* takes no more than *mtu* (net.ipv4.route.min_pmtu, mtu_expires)."""
         if len(self._narrow) >= _MOST_NARROW:
             self._narrow.clear()
-        self._narrow[address] = (max(mtu, _MIN_PMTU), self.clock.now + _MTU_EXPIRES)
+        mtu = max(mtu, MIN_PMTU)
+        if mtu <= self.path_mtu(address, mtu):  # a way that was found narrow does not widen by being told so
+            self._narrow[address] = (mtu, self.clock.now + _MTU_EXPIRES)
 
     def path_mtu(self, address: int, mtu: int) -> int:
         """What goes to *address* by a route of *mtu*."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from svcsim.addr import Family
 from svcsim.hooks import HookState, Skb, Verdict
 from svcsim.lb.service import ForwardingMethod
@@ -129,8 +131,12 @@ def _tunnel(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
     if route.kind is _LOCAL:
         return _go_on(conn, skb, state) if _is_local(skb) else _lost(skb, "the tunnel ends at this host")
     whole = route.mtu if outer is _IPV6 else host.ipvs.path_mtu(conn.daddr, route.mtu)
-    if dest is not None:
+    if whole < route.mtu:
+        route = attrs.evolve(route, mtu=whole)  # what may be cut is cut to fit
+    elif dest is not None:
         dest.tunnel_mtu = whole
+    if dest is not None and whole < dest.tunnel_mtu:
+        dest.tunnel_mtu = 0
     mtu = whole - overhead(outer, dest)
     discovers = bool(host.sysctls["net.ipv4.vs.pmtu_disc"])
     if not _may_leave(skb, state, route, mtu if discovers and mtu >= _MINIMUM_MTU[outer] else 1 << 16):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from svcsim.addr import Family
 from svcsim.hooks import Hook, HookState, Skb, Verdict
-from svcsim.lb.accounts import INPUT, OUTPUT, SCHEDULED
+from svcsim.lb.accounts import INPUT, MIN_PMTU, OUTPUT, SCHEDULED
 from svcsim.lb.forward import masquerade_icmp, send
 from svcsim.lb.scheduling import Scheduling
 from svcsim.lb.service import ForwardingMethod, TunnelType
@@ -100,9 +100,11 @@ class IcmpErrors(Scheduling):
             return False
         room = 0
         if (header.type, header.code) == _TOO_BIG:
-            way = conn.dest.tunnel_mtu if conn.dest is not None else 0
-            room = max((way or header.rest & 0xFFFF) - overhead(_IPV4, conn.dest), 0)
-            self.narrow(outer.dst, header.rest & 0xFFFF)
+            told = header.rest & 0xFFFF
+            self.narrow(outer.dst, told)
+            # The kernel goes by the route that it has kept, and takes up the narrower one with the next packet.
+            kept = conn.dest.tunnel_mtu if conn.dest is not None else 0
+            room = max((kept or self.path_mtu(outer.dst, max(told, MIN_PMTU))) - overhead(_IPV4, conn.dest), 0)
         message = Packet(
             _IPV4,
             int(Proto.ICMP),

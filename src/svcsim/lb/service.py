@@ -107,7 +107,9 @@ class Destination:
     tunnel_port: int = 0
     tunnel_checksum: str = "nocsum"
     last_weight: int = attrs.field(init=False)
-    tunnel_mtu: int = attrs.field(default=0, init=False)  # of the way there, when something last went in
+    tunnel_mtu: int = attrs.field(
+        default=0, init=False
+    )  # of the way there when something last went in; 0 once it is narrower
     active: int = attrs.field(default=0, init=False)
     inactive: int = attrs.field(default=0, init=False)
     persistent: int = attrs.field(default=0, init=False)
