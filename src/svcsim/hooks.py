@@ -267,6 +267,7 @@ class HookState:
 
 
 HookFunction = Callable[[Skb, HookState], Verdict]
+_States = dict[str, dict[str, HookState]]
 
 
 @attrs.frozen
@@ -298,7 +299,8 @@ class Hooks:
         self._entries: dict[Hook, tuple[HookEntry, ...]] = dict.fromkeys(Hook, ())  # in the order of asking
         self.functions: dict[Hook, tuple[HookFunction, ...]] = dict.fromkeys(Hook, ())
         self._told: dict[Hook, tuple[tuple[HookFunction, str, Stage], ...]] = dict.fromkeys(Hook, ())
-        self._states: dict[Hook, dict[str, dict[str, HookState]]] = {hook: {} for hook in Hook}  # by both devices
+        #: The functions once more, and the states that they are asked in, by both devices: all that `run` looks up.
+        self._points: dict[Hook, tuple[tuple[HookFunction, ...], _States]] = {hook: ((), {}) for hook in Hook}
 
     def register(self, *entries: HookEntry) -> None:
         """Hang *entries* in their places; among equal priorities the newest comes first."""
@@ -318,17 +320,18 @@ class Hooks:
 
     def _set(self, hook: Hook, entries: tuple[HookEntry, ...]) -> None:
         self._entries[hook] = entries
-        self.functions[hook] = tuple(entry.function for entry in entries)
+        self.functions[hook] = functions = tuple(entry.function for entry in entries)
+        self._points[hook] = functions, self._points[hook][1]
         self._told[hook] = tuple((e.function, e.name, Stage(hook, e.name, _ACCEPT)) for e in entries)
 
     def run(self, hook: Hook, skb: Skb, indev: str, outdev: str) -> Verdict:
         """Ask everything at *hook*, which *skb* passes between two devices; the first verdict but ACCEPT decides."""
-        functions = self.functions[hook]
+        functions, states = self._points[hook]
         try:
-            state = self._states[hook][indev][outdev]
+            state = states[indev][outdev]
         except KeyError:
             state = HookState(hook, self._family, indev, outdev, self._host)
-            self._states[hook].setdefault(indev, {})[outdev] = state
+            states.setdefault(indev, {})[outdev] = state
         if skb.trace is not None:
             return self._run_told(skb, state, skb.trace)
         for function in functions:
