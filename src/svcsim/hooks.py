@@ -87,6 +87,7 @@ class Verdict(enum.Enum):
     DROP = 0
     ACCEPT = 1
     STOLEN = 2
+    UNKNOWN = 3  # nobody here knows: what decides is not modelled
 
 
 _ACCEPT = Verdict.ACCEPT
@@ -395,6 +396,10 @@ class Host(Protocol):
     conntrack: Conntrack
     tracking: dict[Family, Tracking]
     ipsets: IpSets
+    unknown_holds: bool | None  # what is assumed of matches and targets that are not modelled; None: nothing
+
+    def note_unknown(self, skb: Skb, what: str) -> None:
+        """Tell whoever sent *skb* that *what*, which is not modelled, decides its way."""
 
     @property
     def ipvs(self) -> Balancer:

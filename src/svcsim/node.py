@@ -29,7 +29,7 @@ from svcsim.tables.ipsets import IpSets
 from svcsim.tables.table import Ruleset
 from svcsim.tools import shell
 from svcsim.tools.command import Completed
-from svcsim.trace import Dropped, Left, Routed, Trace
+from svcsim.trace import Dropped, Left, Note, Routed, Trace
 from svcsim.tracking import Tracking
 from svcsim.voice import Voice
 
@@ -98,6 +98,7 @@ class Node:
         self.ipvs = Director(self)
         self.stack = LocalStack(self)
         self.outcome = Outcome()
+        self.unknown_holds: bool | None = None
         self.voice = Voice(self)
         self._idents = self.streams["ipv6 fragment"]
         self._backlog: deque[Skb] = deque()
@@ -336,6 +337,12 @@ class Node:
         """Whether *skb*, which is too large for a link, is refused: what came in pieces that fit leaves in pieces."""
         unwilling = skb.family is Family.IPV6 or skb.original.dont_fragment
         return unwilling and not 0 < skb.largest_fragment <= mtu
+
+    def note_unknown(self, skb: Skb, what: str) -> None:
+        """Tell in the outcome that *what*, which is not modelled, decides *skb*'s way."""
+        self.outcome.unknown.append(what)
+        if skb.trace is not None:
+            skb.trace.append(Note(f"not known: {what} is not modelled"))
 
     def transmit(self, skb: Skb, route: Route) -> Verdict:
         """LOCAL_OUT and POST_ROUTING, for what is sent from here by *route*."""

@@ -61,13 +61,15 @@ class Outcome:
 
     *verdict* is the last one on the given packet's own way (STOLEN: IPVS took it over). *sent* holds everything that
     left the host because of it, in order: the packet itself, and errors or resets about it. *error* is the errno that a
-    local sender got (1: filtered, 101: no route), 0 for none.
+    local sender got (1: filtered, 101: no route), 0 for none. *unknown* names what is not modelled and decided the way
+    of the packet (then *verdict* is UNKNOWN) or of an answer to it; nothing that would have come behind is there.
     """
 
     verdict: Verdict
     sent: list[Sent]
     delivered: list[Delivery]
     error: int
+    unknown: list[str]
     trace: Trace | None = attrs.field(repr=False)
 
     def __init__(self, trace: Trace | None = None, *, error: int = 0) -> None:
@@ -75,9 +77,11 @@ class Outcome:
         self.sent = []
         self.delivered = []
         self.error = error
+        self.unknown = []
         self.trace = trace
 
     def __str__(self) -> str:
         lines = [f"sent by {sent}" for sent in self.sent]
         lines += [f"delivered to {delivery}" for delivery in self.delivered]
+        lines += [f"not known: {what} is not modelled" for what in self.unknown]
         return "\n".join(lines) or self.verdict.name.lower()

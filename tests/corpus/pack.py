@@ -22,6 +22,7 @@ from svcsim.conformance.compare import compare
 #: The file that a family goes into, by how its name begins: the first that fits.
 GROUPS = (
     ("iptables-nft", "iptables-nft"),
+    ("iptables-ext", "iptables-extensions"),
     ("iptables-match", "iptables-parts"),
     ("iptables-rarematch", "iptables-parts"),
     ("iptables-target", "iptables-parts"),

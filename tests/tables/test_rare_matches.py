@@ -135,9 +135,9 @@ def test_segment_sizes(rule, packet, answer):
 @pytest.mark.parametrize(
     ("target", "verdict"),
     [
-        ("NFQUEUE --queue-num 3", Verdict.DROP),
+        ("NFQUEUE --queue-num 3", Verdict.STOLEN),
         ("NFQUEUE --queue-num 3 --queue-bypass", Verdict.ACCEPT),
-        ("QUEUE", Verdict.DROP),
+        ("QUEUE", Verdict.STOLEN),
         ("AUDIT --type drop", Verdict.ACCEPT),
     ],
 )

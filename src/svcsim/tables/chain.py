@@ -18,7 +18,7 @@ from typing import Any
 
 from svcsim.errors import ConfigError
 from svcsim.hooks import Verdict
-from svcsim.tables.extension import Loader
+from svcsim.tables.extension import Loader, Test
 from svcsim.tables.rule import Jump, Rule
 from svcsim.tables.target import Target
 
@@ -90,9 +90,15 @@ class Link:
         key = rule.key
         self.key = ANYTHING if key is None else float(key)
         tests = rule.header_tests()
+        unknown: tuple[Test, ...] = ()  # asked last of those that change nothing: the others may do without them
         for match in rule.matches:
-            if not match.always:
+            if match.unknown:
+                unknown += (match.load(loader),)
+            elif not match.always:
+                if match.has_memory:
+                    tests, unknown = tests + unknown, ()
                 tests += (match.load(loader),)
+        tests += unknown
         if self.kind == RUN:
             target = rule.target
             assert isinstance(target, Target)

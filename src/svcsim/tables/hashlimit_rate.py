@@ -100,8 +100,10 @@ class ByteRate:
 
     @property
     def shown_burst(self) -> str:
-        """The burst as it is printed."""
-        return _shown(self.burst * self._bytes()) if self.burst else ""
+        """The burst as it is printed: unlike the rate, cut to whole units."""
+        size = self.burst * self._bytes()
+        unit = "m" if size >= _MULTIPLES["m"] else "k" if size >= _MULTIPLES["k"] else ""
+        return f"{size // _MULTIPLES[unit]}{unit}b" if self.burst else ""
 
     def cost(self, length: int) -> int:
         """The credits that a packet costs: by sixteen bytes begun, and one more."""
@@ -138,7 +140,7 @@ def read_rate(args: Args, option: str) -> Rate:
         size, each = int(burst[1]) * _MULTIPLES[burst[2]], rate._bytes()
         if each > size:
             raise UsageError(f"burst cannot be smaller than {each}b")
-        return ByteRate(average, size // each)
+        return ByteRate(average, -(-size // each))
     plain = _RATE.fullmatch(text)
     unit = (plain[2] or "second").lower() if plain else ""
     length = next((length for name, length in _SPELLINGS.items() if unit and name.startswith(unit)), 0)

@@ -19,7 +19,16 @@ from svcsim.tables.transport import ports_of
 __all__ = ["Buckets"]
 
 _TICK, _MILLISECOND = SECOND // HZ, SECOND // 1000
-_PORTED = frozenset({Proto.TCP, Proto.UDP, Proto.UDPLITE, Proto.SCTP, 33})
+_DCCP = 33
+_PORTED = frozenset({Proto.TCP, Proto.UDP, Proto.UDPLITE, Proto.SCTP, _DCCP, Proto.ESP, Proto.AH})
+
+
+def _ports(skb: Skb) -> tuple[int, int] | None:
+    """The ports, for which IPsec's index is taken as well; None if they are not there."""
+    if skb.proto != Proto.AH:
+        return ports_of(skb)
+    index = skb.payload[4:8]
+    return (int.from_bytes(index[:2]), int.from_bytes(index[2:])) if len(index) == 4 else None
 
 
 @attrs.define(eq=False)
@@ -62,7 +71,7 @@ class Buckets:
         mode, now, rate = self._mode, self._clock.now, self._rate
         sport = dport = 0
         if ("srcport" in mode or "dstport" in mode) and skb.proto in _PORTED and not skb.original.fragment_offset:
-            ports = ports_of(skb)
+            ports = _ports(skb)
             if ports is None:
                 return None
             sport, dport = ports

@@ -16,6 +16,7 @@ from svcsim.tables.chain import Chain, Link
 from svcsim.tables.names import protocol_name
 from svcsim.tables.rule import Jump, Rule
 from svcsim.tables.target import Target
+from svcsim.tables.unknown import UnknownTarget
 
 if TYPE_CHECKING:
     from svcsim.tables.table import Table
@@ -149,6 +150,8 @@ def _target_name(rule: Rule) -> str:
     target = rule.target
     if target is None:
         return ""
+    if isinstance(target, UnknownTarget):
+        return target.called
     return target.chain if isinstance(target, Jump) else target.listed or target.name
 
 

@@ -25,6 +25,13 @@ class Match(Extension):
 
     #: Whether it holds for every packet, so that nobody need ask.
     always: ClassVar[bool] = False
+    #: Whether nobody here knows what it says.
+    unknown: ClassVar[bool] = False
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether to ask it may change what it says of later packets."""
+        return self.__class__.load is not Match.load
 
     @abc.abstractmethod
     def matches(self, skb: Skb, state: HookState) -> bool | None:

@@ -18,8 +18,9 @@ from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.options import Args, read_networks
 from svcsim.tables.problems import UsageError
 from svcsim.tables.target import TARGETS, Target
+from svcsim.tables.unknown import Unknown, keep_unknown
 
-__all__ = ["UNMODELLED_TARGETS", "Parser", "Use", "keep"]
+__all__ = ["Parser", "Use", "keep"]
 
 _BUILT_IN = (_matches, _targets)  # imported for what they register
 
@@ -29,14 +30,6 @@ V = TypeVar("V")
 #: So many different things are kept; then they are forgotten and collected anew.
 _CACHE_SIZE = 1 << 17
 
-#: What iptables 1.8.9 has and svcsim has not.
-_UNMODELLED_MATCHES = frozenset(
-    "bpf cgroup cluster connlabel cpu dccp dst eui64 frag hbh ipcomp ipv6header mh nfacct osf policy rateest realm "
-    "rt socket srh time".split()
-)
-UNMODELLED_TARGETS = frozenset(
-    "CLUSTERIP CONNSECMARK DNPT ECN HMARK IDLETIMER LED RATEEST SECMARK SNPT SYNPROXY TCPOPTSTRIP TEE TPROXY ULOG".split()
-)
 _SAME_MATCH = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6"}
 _MATCH_OF_PROTOCOL = {
     1: "icmp",
@@ -76,25 +69,18 @@ class Parser:
         name = _SAME_MATCH.get(name, name) if self.family is Family.IPV6 else name
         plugin = MATCHES.find(name, self.family)
         if plugin is None:
-            if name in _UNMODELLED_MATCHES:
-                raise UnsupportedError(f"-m {name}", instead="leave the rule out")
             raise UsageError(f"Couldn't load match `{name}':No such file or directory", spaced=True)
         return plugin
 
     def implicit_match(self, proto: int) -> type[Match] | None:
         """The match that an unknown option loads if the rule names this protocol."""
         name = _MATCH_OF_PROTOCOL.get(proto, "")
-        plugin = MATCHES.find(name, self.family) if name else None
-        if plugin is None and name in _UNMODELLED_MATCHES:
-            raise UnsupportedError(f"-m {name}", instead="leave the rule out")
-        return plugin
+        return MATCHES.find(name, self.family) if name else None
 
     def target(self, name: str) -> type[Target]:
         """The target called *name*; the tool's complaint if there is none."""
         plugin = TARGETS.find(name, self.family)
         if plugin is None:
-            if name in UNMODELLED_TARGETS:
-                raise UnsupportedError(f"-j {name}", instead="leave the rule out")
             raise UsageError(f"Couldn't load target `{name}':No such file or directory", spaced=True)
         return plugin
 
@@ -126,14 +112,24 @@ class Parser:
         return self._values[key]
 
     def read(self, plugin: type[Extension], given: list[str], proto: tuple[int, bool]) -> Extension:
-        """Read an extension from the words given to it; *proto* is what the rule had said of its protocol by then."""
+        """
+        Read an extension from the words given to it; *proto* is what the rule had said of its protocol by then.
+
+        What is not modelled, of it or at all, is kept as it was written.
+        """
+        if issubclass(plugin, Unknown):
+            return keep_unknown(plugin, given)  # type: ignore[no-any-return]
         table, options = plugin.option_table, []
         words = iter(given)
         for word in words:
             inverted = word == "!"
             option = table[next(words) if inverted else word]
             options.append((option.canonical, inverted, tuple([next(words) for _ in range(option.arity)])))
-        return plugin.parse(Args(plugin.name, self.family, table, options, *proto))
+        args = Args(plugin.name, self.family, table, options, *proto)
+        try:
+            return plugin.parse(args)
+        except UnsupportedError:
+            return keep_unknown(plugin, given)  # type: ignore[no-any-return]
 
 
 def keep(cache: dict[K, V], key: K, value: V) -> None:

@@ -14,7 +14,7 @@ from svcsim.tables.command import OPTIONAL_CHAIN, Command
 from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_number
 from svcsim.tables.options import c_integer, read_network
-from svcsim.tables.parser import UNMODELLED_TARGETS, Parser, Use
+from svcsim.tables.parser import Parser, Use
 from svcsim.tables.problems import UsageError
 from svcsim.tables.rule import Header, Jump, Rule
 from svcsim.tables.target import TARGETS, Target
@@ -252,8 +252,6 @@ class Reading(Words):
         if not self.goto and TARGETS.find(name, self.family) is not None:
             self.aim = Use(self.parser.target(name))
             self.uses.append(self.aim)
-        elif name in UNMODELLED_TARGETS and name not in self.chains(self.command.table):
-            self.parser.target(name)  # complains, before its options are found unknown
 
     # -- putting it together -------------------------------------------------------------------------------------------
 

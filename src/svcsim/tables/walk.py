@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 from svcsim.hooks import HookState, Skb, Verdict
 from svcsim.tables.chain import CONTINUE, END, GOTO, JUMP, RETURN, RUN, Link
+from svcsim.tables.extension import Test
+from svcsim.tables.rule import Rule
 from svcsim.tables.told import ToldWalk
+from svcsim.tables.unknown import UnknownMatch
 
 if TYPE_CHECKING:
     from svcsim.tables.table import Table
@@ -54,9 +57,13 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
             if not answer:
                 if answer is None:
                     link.ended += 1
+                    unknown = _unknown_before(link.rule, ask)
                     if trace is not None:
                         told.steps.append((link, link.number))
-                        told.too_short = True
+                        told.too_short = unknown is None
+                    if unknown is not None:
+                        state.host.note_unknown(skb, str(unknown))
+                        return Verdict.UNKNOWN
                     return _DROP
                 break
         else:
@@ -95,3 +102,13 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
                 link.ended += 1
                 return link.aim  # type: ignore[no-any-return]
         link = link.next
+
+
+def _unknown_before(rule: Rule, ask: Test) -> UnknownMatch | None:
+    """The match of *rule* that nobody knows, if it is what *ask* asks, or stands before it."""
+    for match in rule.matches:
+        if isinstance(match, UnknownMatch):
+            return match
+        if match.matches == ask:
+            return None
+    return None

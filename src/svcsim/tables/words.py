@@ -13,6 +13,7 @@ from svcsim.tables.form import Plan
 from svcsim.tables.options import Option
 from svcsim.tables.parser import Parser, Use
 from svcsim.tables.problems import UsageError
+from svcsim.tables.unknown import Unknown
 
 __all__ = ["Words"]
 
@@ -72,6 +73,11 @@ class Words(abc.ABC):
         letter = GLOBAL.get(name)
         if letter is None:
             found = self._own(name)
+            if found is None and self.uses and issubclass(self.uses[-1].plugin, Unknown):
+                implied = None if self._loaded else self.parser.implicit_match(self.proto)
+                if implied is None or name not in implied.option_table:
+                    self._kept_option(self.uses[-1], word)
+                    return
             if found is None:
                 letter, found = self._abbreviated(name)
             if found is not None:
@@ -143,6 +149,13 @@ class Words(abc.ABC):
         self._loaded = True
         self.uses.append(Use(plugin))
         self._long(word)
+
+    def _kept_option(self, use: Use, word: str) -> None:
+        """Keep an option of an extension that is not modelled, with all words up to the next option."""
+        self.plan.plain = False
+        use.words += [*(["!"] if self.inverted else []), word]
+        while (value := self.next_plain()) is not None:
+            use.words.append(value)
 
     def _extension_option(self, use: Use, option: Option, word: str, attached: str | None) -> None:
         """Note an option of an extension with its words."""

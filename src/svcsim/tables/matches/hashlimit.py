@@ -75,7 +75,7 @@ class HashlimitMatch(Match):
         numbers = [args.number(f"hashlimit-{name}") for name in _NUMBERS]
         size, most, interval, expire = numbers
         bits = args.family.bits
-        masks = [args.number(f"hashlimit-{side}mask", 0, 128) for side in ("src", "dst")]
+        masks = [args.number(f"hashlimit-{side}mask", 0, 255) for side in ("src", "dst")]
         return cls(
             rate,
             (option == "hashlimit-above") is not args.inverted(option),

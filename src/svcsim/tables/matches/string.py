@@ -85,8 +85,10 @@ class StringMatch(Match):
         return f"{text} ICASE" if self.icase else text
 
     def check(self, place: Place) -> None:
-        """Refuse an algorithm that there is none of, and nothing to look for."""
+        """Refuse an end before the start, an algorithm that there is none of, and nothing to look for."""
         super().check(place)
+        if self.low > self.high:
+            raise Refusal("string: the end lies before the start")
         if self.algorithm not in _ALGORITHMS:
             raise Refusal(f"string: no algorithm {self.algorithm!r}", "No chain/target/match by that name.")
         if not self.pattern:

@@ -23,7 +23,7 @@ __all__ = ["NfqueueTarget", "QueueTarget"]
 def _lost(skb: Skb, queue: int) -> Verdict:
     if skb.trace is not None:
         skb.trace.append(Dropped(f"no program listens at queue {queue}"))
-    return Verdict.DROP
+    return Verdict.STOLEN
 
 
 @TARGETS.register("NFQUEUE")
