@@ -340,7 +340,7 @@ class Node:
 
     def note_unknown(self, skb: Skb, what: str) -> None:
         """Tell in the outcome that *what*, which is not modelled, decides *skb*'s way."""
-        self.outcome.unknown.append(what)
+        self.outcome.unknown += (what,)
         if skb.trace is not None:
             skb.trace.append(Note(f"not known: {what} is not modelled"))
 

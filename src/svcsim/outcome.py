@@ -69,7 +69,7 @@ class Outcome:
     sent: list[Sent]
     delivered: list[Delivery]
     error: int
-    unknown: list[str]
+    unknown: tuple[str, ...]
     trace: Trace | None = attrs.field(repr=False)
 
     def __init__(self, trace: Trace | None = None, *, error: int = 0) -> None:
@@ -77,7 +77,7 @@ class Outcome:
         self.sent = []
         self.delivered = []
         self.error = error
-        self.unknown = []
+        self.unknown = ()
         self.trace = trace
 
     def __str__(self) -> str:
