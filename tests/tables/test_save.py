@@ -8,7 +8,7 @@ import pytest
 
 from rulesets import fresh
 from svcsim.addr import Family
-from svcsim.errors import RulesetError, UnsupportedError
+from svcsim.errors import RulesetError
 from svcsim.node import Node
 from svcsim.tables.restore import RestoreError
 
@@ -111,15 +111,6 @@ def test_errors_have_a_place(text, line, column, said):
     assert (error.line, error.column) == (line, column)
     assert said in error.message and error.text == text.split("\n")[line - 1]
     assert rules.save("filter").count("-A") == 0
-
-
-def test_unmodelled_is_refused_by_name():
-    """What the real tool can and svcsim cannot is named; the table is as it was."""
-    rules = fresh()
-    rules.restore("*filter\n-A INPUT -j DROP\nCOMMIT\n")
-    with pytest.raises(UnsupportedError, match="-m time"):
-        rules.restore("*filter\n-A INPUT -j ACCEPT\n-A INPUT -m time --weekdays Mon\nCOMMIT\n")
-    assert saved(rules)[-2] == "-A INPUT -j DROP"
 
 
 def test_the_newest_table_is_saved_first():

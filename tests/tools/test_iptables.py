@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from svcsim.errors import UnsupportedError
 from svcsim.node import Node
 from svcsim.tools import TOOLS
 from svcsim.tools.command import Completed
@@ -57,18 +56,6 @@ def test_another_program_name_in_complaints():
     assert run(Node(), "ip6tables-legacy", "-A", "NONE", "-j", "DROP").stderr == (
         "ip6tables: No chain/target/match by that name.\n"
     )
-
-
-def test_what_is_not_modelled_is_named():
-    """A match or target that the real tool has and svcsim has not is refused by its name, never left out."""
-    node = Node()
-    for words, what in (
-        (("-m", "time"), "-m time"),
-        (("-p", "tcp", "-j", "TPROXY", "--on-port", "9"), "-j TPROXY"),
-    ):
-        with pytest.raises(UnsupportedError, match=what):
-            run(node, "iptables", "-A", "FORWARD", *words)
-    assert "FORWARD -" not in run(node, "iptables", "-S", "FORWARD").stdout
 
 
 def test_a_failing_command_changes_nothing():
