@@ -52,7 +52,7 @@ def test_an_unknown_match_ends_the_way_and_is_named():
     host = node("-m osf --genre Linux -p tcp -m tcp --dport 80 -j DROP")
     outcome = host.receive(syn(80), "cli0")
     assert outcome.verdict is Verdict.UNKNOWN
-    assert outcome.unknown == ["-m osf --genre Linux"]
+    assert outcome.unknown == ("-m osf --genre Linux",)
     assert not outcome.sent and "osf" in str(outcome)
     assert "[0:0] -A FORWARD" in host.run("iptables-save -c").stdout
 
