@@ -76,7 +76,7 @@ def test_a_match_with_a_memory_is_not_asked_behind_an_unknown_one():
 def test_an_unknown_target_counts_and_ends_the_way():
     """The rule did match; what its target would have done is not known."""
     host = node("-p tcp -j TEE --gateway 192.0.2.9", "-p tcp -j DROP")
-    assert host.receive(syn(80), "cli0").unknown == ["-j TEE --gateway 192.0.2.9"]
+    assert host.receive(syn(80), "cli0").unknown == ("-j TEE --gateway 192.0.2.9",)
     assert "[1:40] -A FORWARD -p tcp -j TEE" in host.run("iptables-save -c").stdout
 
 
