@@ -95,6 +95,7 @@ class Node:
         self.tracking = {family: Tracking(self, family) for family in Family}
         self.ipsets = IpSets(self.clock, newest=self.kernel >= _NEWEST_SET_TYPES)
         self.rules = {family: Ruleset(self, family) for family in Family}
+        self.nft_rules = {family: Ruleset(self, family, nft=True) for family in Family}
         self.ipvs = Director(self)
         self.stack = LocalStack(self)
         self.outcome = Outcome()

@@ -19,6 +19,7 @@ from typing import Any
 from svcsim.errors import ConfigError
 from svcsim.hooks import Verdict
 from svcsim.tables.extension import Loader, Test
+from svcsim.tables.native import forgiving, is_native
 from svcsim.tables.rule import Jump, Rule
 from svcsim.tables.target import Target
 
@@ -97,7 +98,8 @@ class Link:
             elif not match.always:
                 if match.has_memory:
                     tests, unknown = tests + unknown, ()
-                tests += (match.load(loader),)
+                test = match.load(loader)
+                tests += (forgiving(test, match) if loader.native and is_native(match) else test,)
         tests += unknown
         if self.kind == RUN:
             target = rule.target
@@ -121,7 +123,20 @@ class Chain:
     """
 
     __slots__ = (
-        *("end", "entered", "first", "jump", "last", "length", "loose", "name", "numbered", "outline", "reached"),
+        *(
+            "counts",
+            "end",
+            "entered",
+            "first",
+            "jump",
+            "last",
+            "length",
+            "loose",
+            "name",
+            "numbered",
+            "outline",
+            "reached",
+        ),
         *("references", "steps"),
     )
 
@@ -134,6 +149,7 @@ class Chain:
         self.references = 0  # rules that jump or go here
         self.loose = 0  # links that came one by one, and lie scattered in memory
         self.numbered = False
+        self.counts = True  # what its policy decides; chains of nf_tables do not from the start
         self.outline: Any = None  # where it leads, and from which hooks one comes here: `check` keeps that
         self.reached = 0
         self.end = end = Link(None, END if policy is None else POLICY, policy, ANYTHING, ())
@@ -145,6 +161,11 @@ class Chain:
         """What happens at the end of a built-in chain; None for a user's chain, where one goes back."""
         policy: Verdict | None = self.end.aim
         return policy
+
+    @property
+    def policy_counters(self) -> tuple[int, int]:
+        """Packets and bytes that the policy has decided on."""
+        return (self.end.packets, self.end.bytes) if self.counts else (0, 0)
 
     @property
     def builtin(self) -> bool:

@@ -53,6 +53,7 @@ class Edit:
         self._tracking: list[Link] = []
         self._gone: set[Link] = set()
         self._policies: dict[str, Counters] = {}
+        self._declared: set[str] = set()  # built-in chains of which a policy was named, or whose counters were zeroed
         self._chains_saved = False
         self._replaced = False
 
@@ -89,7 +90,13 @@ class Edit:
         except BaseException:
             self.roll_back()
             raise
-        table.begin(gone, self._policies, self._changed_chains(), replaced=self._replaced)
+        table.begin(
+            gone,
+            self._policies,
+            self._declared,
+            self._changed_chains(),
+            replaced=self._replaced,
+        )
         self.__init__(table)  # type: ignore[misc]
 
     def roll_back(self) -> None:
@@ -265,6 +272,7 @@ class Edit:
         end, old = chain.end, chain.end.aim
         end.aim = verdict
         self._undo.append(lambda: setattr(end, "aim", old))
+        self._declared.add(name)
         if counters is not None:
             self._policies[name] = counters
         self.changed = True
@@ -297,10 +305,14 @@ class Edit:
         """Set counters to zero: of one rule, of a chain, or of all."""
         for chain in [self.chain(name)] if name is not None else list(self.table.chains.values()):
             if number > chain.length:
+                if self.table.nft:
+                    continue
                 raise MissingError("Index of counter too big.")
             kept = [(link, link.packets, link.bytes, link.offset) for link in (*chain, chain.end)]
             self._undo.append(lambda kept=kept: _unzero(kept))  # type: ignore[misc]
             chain.zero(number)
+            if not number and (chain.length or chain.counts):
+                self._declared.add(chain.name)
         self.changed = True
 
     # -- details -------------------------------------------------------------------------------------------------------

@@ -56,10 +56,13 @@ class Loader:
     Something shared lives as long as a loaded rule holds it.
     """
 
-    __slots__ = ("family", "host", "shared")
+    __slots__ = ("family", "host", "native", "shared")
 
-    def __init__(self, host: Host, family: Family, shared: MutableMapping[tuple[str, str], Any]) -> None:
+    def __init__(
+        self, host: Host, family: Family, shared: MutableMapping[tuple[str, str], Any], *, native: bool = False
+    ) -> None:
         self.host, self.family, self.shared = host, family, shared
+        self.native = native  # transport tests are nf_tables' own expressions
 
     def share(self, kind: str, name: str, make: Callable[[], T]) -> T:
         """The thing of this *kind* and *name*; made if no loaded rule holds one."""

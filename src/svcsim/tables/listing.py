@@ -67,7 +67,7 @@ def _declaration(chain: Chain, verbose: bool) -> str:
     if not chain.builtin:
         return f"-N {chain.name}"
     end = chain.end
-    counters = f" -c {end.packets} {end.bytes}" if verbose else ""
+    counters = " -c {} {}".format(*chain.policy_counters) if verbose else ""
     return f"-P {chain.name} {end.aim.name}{counters}"
 
 
@@ -90,7 +90,7 @@ def _title(chain: Chain, style: Style) -> str:
         return f"Chain {chain.name} ({chain.references} references)"
     end, counters = chain.end, ""
     if style.verbose:
-        packets, size = (_count(number, style, 0) for number in (end.packets, end.bytes))
+        packets, size = (_count(number, style, 0) for number in chain.policy_counters)
         counters = f" {packets}packets, {size}bytes"
     return f"Chain {chain.name} (policy {end.aim.name}{counters})"
 

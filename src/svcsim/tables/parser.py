@@ -57,10 +57,11 @@ class Use:
 
 
 class Parser:
-    """The words of one family."""
+    """The words of one family; *native* of rules for nf_tables."""
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, family: Family, *, native: bool = False) -> None:
         self.family = family
+        self.native = native
         self._extensions: dict[tuple[Any, ...], Extension] = {}
         self._values: dict[tuple[Any, ...], dict[Any, Extension]] = {}
 

@@ -13,6 +13,7 @@ from svcsim.addr import Family, Prefix
 from svcsim.tables.command import OPTIONAL_CHAIN, Command
 from svcsim.tables.match import Match
 from svcsim.tables.names import protocol_number
+from svcsim.tables.native import native_matches
 from svcsim.tables.options import c_integer, read_network
 from svcsim.tables.parser import Parser, Use
 from svcsim.tables.problems import UsageError
@@ -278,6 +279,8 @@ class Reading(Words):
         if chain in _NO_INPUT and "i" in self.texts:
             raise UsageError(f"Can't use -i with {chain}", spaced=True)
         matches = tuple(extension for _, extension in made if isinstance(extension, Match))
+        if self.parser.native:
+            matches, self.plan.plain = native_matches(matches), False
         named = next((e for use, e in made if use is self.aim and isinstance(e, Target)), None)
         target: Target | Jump | None = self._jump_or(named) if self.jump else named
         header = Header(

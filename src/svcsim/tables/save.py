@@ -19,8 +19,8 @@ _VERSION = "1.8.9"
 
 
 def save(rules: Ruleset, table: str | None = None, *, counters: bool = False, program: str = "iptables-save") -> str:
-    """The tables that are in use, the newest first, or one of them; *counters* writes those of rules as well."""
-    names = [table] if table is not None else list(reversed(rules.tables))
+    """The tables that are in use, or one of them; *counters* writes those of rules as well."""
+    names = [table] if table is not None else rules.saved
     moment = _ctime(rules.host.clock.now // SECOND)
     parts = []
     for name in names:
@@ -38,7 +38,8 @@ def _table_lines(table: Table, counters: bool) -> list[str]:
         if policy is None:
             lines.append(f":{chain.name} - [0:0]\n")
         else:
-            lines.append(f":{chain.name} {policy.name} [{chain.end.packets}:{chain.end.bytes}]\n")
+            packets, size = chain.policy_counters
+            lines.append(f":{chain.name} {policy.name} [{packets}:{size}]\n")
     texts: dict[int, str] = {}  # of matches, which rules share
     for chain in chains:
         begin = f"-A {chain.name}"

@@ -7,7 +7,7 @@ and hangs its chains at their hooks then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -56,6 +56,8 @@ _PRIORITIES = {
 #: A chain shorter than this is found in the cache anyway; a longer one is put together once a quarter of it is scattered.
 _LONG = 64
 
+_NFT_ORDER = ("mangle", "security", "raw", "filter", "nat")
+
 
 class Table:
     """
@@ -64,7 +66,7 @@ class Table:
     It is changed by an `Edit`; everything else only looks.
     """
 
-    def __init__(self, name: str, family: Family, loader: Loader, changed: Callable[[], None]) -> None:
+    def __init__(self, name: str, family: Family, loader: Loader, changed: Callable[[], None], nft: bool) -> None:
         self.name = name
         self.family = family
         self.hooks = TABLES[name]
@@ -75,6 +77,7 @@ class Table:
         self.forms = Forms()
         self._loader = loader
         self._changed = changed
+        self.nft = nft
         self._stateful: dict[Link, None] = {}
         self._tracking: dict[Link, None] = {}
         self.make_bases({})
@@ -111,7 +114,8 @@ class Table:
         self.bases = [None] * len(Hook)
         for hook in self.hooks:
             name = _CHAINS[hook]
-            self.chains[name] = self.bases[hook] = Chain(name, policies.get(name, Verdict.ACCEPT))
+            self.chains[name] = self.bases[hook] = base = Chain(name, policies.get(name, Verdict.ACCEPT))
+            base.counts = not self.nft
         self._tell_policies()
 
     def put_back(self, chains: dict[str, Chain], bases: list[Any]) -> None:
@@ -141,25 +145,37 @@ class Table:
         self,
         gone: Iterable[Link],
         policies: Mapping[str, tuple[int, int]],
+        declared: Collection[str],
         touched: Iterable[Chain],
         *,
         replaced: bool,
     ) -> None:
-        """Work as changed from here: what rules remember, and the counters of policies, begin anew."""
+        """
+        Work as changed from here.
+
+        What rules remember and the counters of policies begin anew, since a table is replaced as a whole. nf_tables
+        changes single rules: nothing else begins anew, and a built-in chain counts from when its policy was named or
+        its counters were set to zero; rules alone do not make it count.
+        """
         if replaced:
             self._stateful.clear()
             self._tracking.clear()
         for link in gone:
             self._stateful.pop(link, None)
             self._tracking.pop(link, None)
-        for link in self._stateful:
-            link.load(self._loader)
+        if not self.nft:
+            for link in self._stateful:
+                link.load(self._loader)
         self._stateful.update(dict.fromkeys(self.checker.stateful))
         self._tracking.update(dict.fromkeys(self.checker.tracking))
         for name, chain in self.chains.items():
             if not chain.builtin:
                 break  # built-in chains come first
-            chain.end.packets, chain.end.bytes = policies.get(name, (0, 0))
+            begins = not self.nft or name in policies
+            if not chain.counts and name in declared:
+                chain.counts = begins = True
+            if begins:
+                chain.end.packets, chain.end.bytes = policies.get(name, (0, 0))
         for chain in touched:
             if chain.length >= _LONG and chain.loose * 4 >= chain.length:
                 self._compact(chain)
@@ -175,7 +191,7 @@ class Table:
 
 class Ruleset:
     """
-    The tables of one family on *host*, made when first used.
+    The tables of one family on *host*, made when first used; *nft* as nf_tables keeps them, else as ip_tables does.
 
     >>> from svcsim.node import Node
     >>> rules = Node().rules[Family.IPV4]
@@ -184,14 +200,15 @@ class Ruleset:
     ['-s 192.0.2.1/32 -j ACCEPT']
     """
 
-    def __init__(self, host: Host, family: Family) -> None:
+    def __init__(self, host: Host, family: Family, *, nft: bool = False) -> None:
         self.host = host
         self.family = family
-        self.parser = Parser(family)
+        self.nft = nft
+        self.parser = Parser(family, native=nft)
         #: The tables in the order in which they were first used.
         self.tables: dict[str, Table] = {}
         shared: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
-        self._loader = Loader(host, family, shared)
+        self._loader = Loader(host, family, shared, native=nft)
         self._tracks = False
 
     def __getitem__(self, name: str) -> Table:
@@ -200,9 +217,14 @@ class Ruleset:
         if table is None:
             if name not in TABLES:
                 raise MissingError(f"no table {name!r}; there are {', '.join(TABLES)}", exit_code=3)
-            table = self.tables[name] = Table(name, self.family, self._loader, self._track)
+            table = self.tables[name] = Table(name, self.family, self._loader, self._track, self.nft)
             self._hang(table)
         return table
+
+    @property
+    def saved(self) -> list[str]:
+        """The tables in the order in which they are saved: the newest first, or nf_tables' own."""
+        return [name for name in _NFT_ORDER if name in self.tables] if self.nft else list(reversed(self.tables))
 
     def restore(
         self, text: str, *, flush: bool = True, counters: bool = False, test: bool = False, only: str | None = None

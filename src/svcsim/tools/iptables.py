@@ -1,8 +1,8 @@
 """
 `iptables`, `ip6tables`, and their `-restore` and `-save`.
 
-Behaviour of: iptables 1.8.9 (legacy). The names ending in -legacy and -nft mean the same rules; what is printed is
-legacy's.
+Behaviour of: iptables 1.8.9 (legacy). The names with -nft speak of rules of their own, which nf_tables keeps and which
+work beside those; words are read, and what is printed is written, as legacy does it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["iptables", "iptables_restore", "iptables_save"]
 
 _VERSION = "v1.8.9 (legacy)"
+_NFT_REFUSES = 4  # the exit code when nf_tables does not take a rule
 #: Commands that only look: nothing is committed, so no counter of a policy starts anew.
 _LOOKS = frozenset("LSC")
 #: The options of iptables-restore, with their letters; a value follows those in the second set.
@@ -51,6 +52,11 @@ def _program(name: str) -> tuple[Family, str]:
     return (Family.IPV6 if bare.startswith("ip6") else Family.IPV4), bare
 
 
+def _rules(node: Node, name: str, family: Family) -> Ruleset:
+    """The rules that a command speaks of: those of nf_tables if its name says so."""
+    return (node.nft_rules if "-nft" in name else node.rules)[family]
+
+
 def _try(program: str) -> str:
     return f"Try `{program} -h' or '{program} --help' for more information.\n"
 
@@ -66,7 +72,7 @@ def _misused(program: str, error: UsageError, where: str = "") -> Completed:
 def iptables(node: Node, name: str, args: list[str], stdin: str) -> Completed:
     """One command: ``-A -C -D -I -R -L -S -F -Z -N -X -P -E``, and ``-t TABLE``."""
     family, program = _program(name)
-    rules = node.rules[family]
+    rules = _rules(node, name, family)
     try:
         command = read_command(rules.parser, args, lambda table: _chains(rules, table))
         warnings = "".join(f"{warning}\n" for warning in command.warnings)
@@ -82,7 +88,7 @@ def iptables(node: Node, name: str, args: list[str], stdin: str) -> Completed:
     except UsageError as error:
         return _misused(program, error)
     except Refusal as error:
-        return Completed(error.exit_code, "", f"{program}: {error.message}\n")
+        return Completed(_NFT_REFUSES if rules.nft else error.exit_code, "", f"{program}: {error.message}\n")
     except ConfigError as error:
         return Completed(error.exit_code, "", f"{program}: {error}\n")
 
@@ -165,7 +171,7 @@ def iptables_restore(node: Node, name: str, args: list[str], stdin: str) -> Comp
         return Completed(1, "", f"Can't open {others[-1]}: No such file or directory\n")
     try:
         printed = restore(
-            node.rules[family],
+            _rules(node, name, family),
             stdin,
             flush="n" not in given,
             counters="c" in given,
@@ -179,7 +185,8 @@ def iptables_restore(node: Node, name: str, args: list[str], stdin: str) -> Comp
             misused = _misused(program, cause, f"Error occurred at line: {error.line}\n")
             return Completed(misused.returncode, error.printed, misused.stderr)
         said = str(cause) if "COMMIT expected" in str(cause) else f"line {error.line} failed"
-        return Completed(1, error.printed, f"{program}: {said}\n")
+        code = _NFT_REFUSES if isinstance(cause, Refusal) and _rules(node, name, family).nft else 1
+        return Completed(code, error.printed, f"{program}: {said}\n")
     return Completed(0, printed)
 
 
@@ -196,7 +203,7 @@ def iptables_save(node: Node, name: str, args: list[str], stdin: str) -> Complet
     if given.get("f", "/dev/stdout") != "/dev/stdout":
         return Completed(1, "", f"Failed to open file {given['f']}: there are no files here\n")
     try:
-        return Completed(0, save(node.rules[family], given.get("t"), counters="c" in given, program=program))
+        return Completed(0, save(_rules(node, name, family), given.get("t"), counters="c" in given, program=program))
     except MissingError:
         text = f"{program} {_VERSION}: Cannot initialize: Table does not exist (do you need to insmod?)\n"
         return Completed(1, "", text)
