@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from svcsim.tracking import Tracking
 
 __all__ = [
+    "Assumption",
     "Balanced",
     "Balancer",
     "CtInfo",
@@ -383,6 +384,10 @@ class Balancer(Protocol):
         """What a tunnel to *address* takes, by a route of *mtu*."""
 
 
+#: An answer to what nobody knows, for all that is asked or for each by its text.
+Assumption = bool | Callable[[str], bool | None] | None
+
+
 class Host(Protocol):
     """What a mechanism may ask of the host that it stands in; `svcsim.node.Node` is one."""
 
@@ -396,7 +401,7 @@ class Host(Protocol):
     conntrack: Conntrack
     tracking: dict[Family, Tracking]
     ipsets: IpSets
-    unknown_holds: bool | None  # what is assumed of matches and targets that are not modelled; None: nothing
+    unknown_holds: Assumption  # whether matches and targets that are not modelled hold and act; None: nobody knows
 
     def note_unknown(self, skb: Skb, what: str) -> None:
         """Tell whoever sent *skb* that *what*, which is not modelled, decides its way."""

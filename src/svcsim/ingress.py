@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from svcsim.addr import Family
+from svcsim.addr import Family, format_address
 from svcsim.clock import MILLISECOND, SECOND, Clock
 from svcsim.hooks import Skb
 from svcsim.packet import Packet
@@ -256,6 +256,38 @@ class Ingress:
         if routing.first_address(indev) == 0:
             return not device.rp_filter
         return device.rp_filter != 1
+
+    def complaint(self, skb: Skb) -> str:
+        """Why `route` has no answer to *skb*."""
+        src, dst = skb.src, skb.dst
+        source, target = format_address(self.family, src), format_address(self.family, dst)
+        if self.family is Family.IPV6:
+            group = dst >> 120 == 0xFF
+            if group or dst <= 1:
+                return f"martian: {'no group of this host is' if group else 'nobody outside may write to'} {target}"
+            return f"blackhole: the route to {target} takes everything"
+        if src >> 28 == 0xE or src == _LIMITED_BROADCAST:
+            return f"martian: {source} is nobody's source"
+        if (src >> 24 == 127 or dst >> 24 == 127) and not self.input_of(skb.indev).route_localnet:
+            return f"martian: loopback addresses do not come by {skb.indev} (route_localnet is 0)"
+        if dst >> 28 == 0xE and dst != _ALL_HOSTS[self.family]:
+            return f"martian: no group of this host is {target}"
+        if dst != _LIMITED_BROADCAST and dst >> 28 != 0xE:
+            if not (src and dst):
+                return "martian: 0.0.0.0 is no end of a packet for one host"
+            if self.routing.lookup(dst, src, skb.mark, skb.indev).kind is RouteKind.BLACKHOLE:
+                return f"blackhole: the route to {target} takes everything"
+        return self._complaint_of_source(skb, source)
+
+    def _complaint_of_source(self, skb: Skb, source: str) -> str:
+        device, routing = self.input_of(skb.indev), self.routing
+        back = routing.lookup(skb.src, skb.dst, skb.mark if device.by_mark else 0)
+        if routing.owns(skb.src) or back.kind is RouteKind.LOCAL:
+            return f"martian: the source {source} is this host's own (accept_local is {int(device.accept_local)})"
+        if back.kind is RouteKind.BROADCAST:
+            return f"martian: the source {source} is a broadcast address"
+        way = f"goes by {back.device}, not by {skb.indev}" if back.kind is RouteKind.UNICAST else "is not there"
+        return f"martian: the way back to {source} {way} (rp_filter is {device.rp_filter})"
 
     def _route_ipv6(self, skb: Skb) -> Route | None:
         src, dst = skb.src, skb.dst

@@ -195,7 +195,7 @@ class Nat:
         if nat_range.base_port is not None:
             offset = tuple[at] - nat_range.base_port & 0xFFFF
         elif nat_range.any_port or manip is Manip.SRC or not self._plain_start:
-            offset = self._random_offset()
+            offset = self._random_offset(size)
         else:
             offset = 0
         attempts = min(max(size, 0), _ATTEMPTS)
@@ -208,10 +208,11 @@ class Nat:
             if attempts >= size or attempts < _FEWEST_ATTEMPTS:
                 return tuple
             attempts //= 2
-            offset = self._random_offset()
+            offset = self._random_offset(size)
 
-    def _random_offset(self) -> int:
-        return self._stream.below(1 << 16)
+    def _random_offset(self, size: int) -> int:
+        """Where in a range of *size* ports a search begins."""
+        return self._stream.below(1 << 16, period=size)
 
     def _in_the_way(self, conn: Conn, tuple: ConnTuple, tries_left: int) -> bool:
         """Whether *tuple* is used; late in a search a TCP connection that is over gives way to a new one."""

@@ -16,7 +16,7 @@ from svcsim.defrag import Defragmenter
 from svcsim.device import Device, DeviceAddress, Devices
 from svcsim.errors import ConfigError, MissingError
 from svcsim.fragment import fragments_of
-from svcsim.hooks import Hook, Hooks, HookState, Owner, Skb, Verdict
+from svcsim.hooks import Assumption, Hook, Hooks, HookState, Owner, Skb, Verdict
 from svcsim.ingress import HOST_PARAMETERS, Ingress, is_impossible
 from svcsim.lb.director import Director
 from svcsim.outcome import Outcome, Sent
@@ -99,7 +99,7 @@ class Node:
         self.ipvs = Director(self)
         self.stack = LocalStack(self)
         self.outcome = Outcome()
-        self.unknown_holds: bool | None = None
+        self.unknown_holds: Assumption = None
         self.voice = Voice(self)
         self._idents = self.streams["ipv6 fragment"]
         self._backlog: deque[Skb] = deque()
@@ -279,9 +279,9 @@ class Node:
         if route is None:
             route = skb.route = self.ingress[skb.family].route(skb)  # not before: NAT may have moved its destination
             if route is None:
-                return self._drop(skb, "martian")
+                return self._drop(skb, "martian" if skb.trace is None else self.ingress[skb.family].complaint(skb))
         if skb.trace is not None:
-            skb.trace.append(Routed(route))
+            skb.trace.append(Routed(route, asked=(skb.family, skb.dst, skb.src, skb.mark, skb.indev)))
         kind = route.kind
         if kind is _UNICAST:
             return self._forward(skb, route)
@@ -298,13 +298,19 @@ class Node:
     def _arrive_in_pieces(self, skb: Skb) -> Verdict:
         """A fragment for this host: IPv4 puts them together before LOCAL_IN, IPv6 behind it, so that it sees each."""
         if skb.family is Family.IPV4 and not self._completes(skb):
-            return Verdict.STOLEN
+            return self._held(skb)
         verdict = self.hooks[skb.family].run(_LOCAL_IN, skb, skb.indev, "")
         if verdict is _ACCEPT:
             if skb.family is Family.IPV6 and not self._completes(skb):
-                return Verdict.STOLEN
+                return self._held(skb)
             self.stack.deliver(skb)
         return verdict
+
+    @staticmethod
+    def _held(skb: Skb) -> Verdict:
+        if skb.trace is not None:
+            skb.trace.append(Note("held: its datagram is not whole"))
+        return Verdict.STOLEN
 
     def _completes(self, skb: Skb) -> bool:
         """Hold a fragment for this host; whether its datagram is whole now, which *skb* then is."""
@@ -349,7 +355,7 @@ class Node:
         """LOCAL_OUT and POST_ROUTING, for what is sent from here by *route*."""
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route))
+            skb.trace.append(Routed(route, asked=(skb.family, skb.dst, skb.src, skb.mark, "")))
         verdict = self.hooks[skb.family].run(_LOCAL_OUT, skb, "", route.device)
         if verdict is not _ACCEPT:
             return verdict
@@ -440,7 +446,7 @@ class Node:
             return False
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route, again=True))
+            skb.trace.append(Routed(route, again=True, asked=(skb.family, skb.dst, skb.src, skb.mark, "")))
         return True
 
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:

@@ -20,10 +20,11 @@ _ACCEPT = Verdict.ACCEPT
 
 @attrs.define(eq=False)
 class Sent:
-    """A packet that left by *device*; the value is made when *packet* is read."""
+    """A packet that left by *device*, in *answer* to another or as itself; the value is made when *packet* is read."""
 
     device: str
     skb: Skb = attrs.field(repr=False)
+    answer: bool = False
 
     @property
     def packet(self) -> Packet:

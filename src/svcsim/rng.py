@@ -7,7 +7,7 @@ The mixing function is SplitMix64's finaliser (Steele, Lea and Flood, 2014).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -55,9 +55,34 @@ class Stream:
         """Draw 32 bits."""
         return self.u64() >> 32
 
-    def below(self, bound: int) -> int:
-        """Draw from ``0 .. bound - 1``."""
+    def below(self, bound: int, *, period: int = 0) -> int:
+        """
+        Draw from ``0 .. bound - 1``.
+
+        *period* is for whoever enumerates what can be drawn: numbers that differ by a multiple of it mean the same.
+        """
         return self.u64() * bound >> 64
+
+    def falls_below(self, threshold: int, bits: int) -> bool:
+        """Draw *bits* bits; whether they are a number less than *threshold*."""
+        ordinal = self.ordinal
+        self.ordinal = ordinal + 1
+        return self.at(ordinal) >> 64 - bits < threshold
+
+    def pick(self, weights: Sequence[int]) -> int:
+        """
+        Draw the place of one of *weights*, each as often as its share of their sum.
+
+        >>> dice = Streams(seed=1)["dice"]
+        >>> [dice.pick([1, 0, 3]) for _ in range(8)]
+        [0, 2, 2, 0, 2, 0, 2, 2]
+        """
+        left = self.below(sum(weights))
+        for place, weight in enumerate(weights):
+            left -= weight
+            if left < 0:
+                break
+        return place
 
 
 class Streams:

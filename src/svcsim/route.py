@@ -189,11 +189,22 @@ class Routing:
         return route
 
     def _resolve(self, dst: int, src: int, mark: int, indev: str, outdev: str) -> Route:
+        rule, entry = self.decide(dst, src, mark, indev, outdev)
+        if rule is None:
+            return Route(RouteKind.NONE)
+        if entry is None:  # an "unreachable" rule is answered as if there were no route
+            return Route(RouteKind.NONE if rule.kind is RouteKind.UNREACHABLE else rule.kind)
+        return self._answer(entry, dst, rule.table, self.devices.get(entry.device))
+
+    def decide(
+        self, dst: int, src: int = 0, mark: int = 0, indev: str = "", outdev: str = ""
+    ) -> tuple[RouteRule | None, RouteEntry | None]:
+        """The policy rule that decides where *dst* goes, and the entry of its table if it is a table that does."""
         for rule in self.rules:
             if not rule.fits(src, dst, mark, indev, outdev):
                 continue
-            if rule.kind is not RouteKind.UNICAST:  # an "unreachable" rule is answered as if there were no route
-                return Route(RouteKind.NONE if rule.kind is RouteKind.UNREACHABLE else rule.kind)
+            if rule.kind is not RouteKind.UNICAST:
+                return rule, None
             table = self.tables.get(rule.table)
             if table is None:
                 continue
@@ -205,8 +216,8 @@ class Routing:
                     continue
                 if outdev and entry.device != outdev:
                     continue
-                return self._answer(entry, dst, rule.table, device)
-        return Route(RouteKind.NONE)
+                return rule, entry
+        return None, None
 
     def _answer(self, entry: RouteEntry, dst: int, table: int, device: Device | None) -> Route:
         if entry.kind is RouteKind.LOCAL:

@@ -45,6 +45,11 @@ class Snapshot:
         self._conn = None if conn is None else (conn.reply, conn.status, conn.mark, conn.masqueraded_on)
 
     @property
+    def length(self) -> int:
+        """How long it was."""
+        return self._skb[8]
+
+    @property
     def skb(self) -> Skb:
         """The packet as it was, with its connection as it was; made anew each time."""
         skb = copy(self._live)

@@ -23,6 +23,7 @@ __all__ = [
     "Policy",
     "Rewritten",
     "Routed",
+    "Returned",
     "RuleMatched",
     "Scheduled",
     "Stage",
@@ -82,23 +83,44 @@ class Walked:
 
 @attrs.define
 class RuleMatched:
-    """Rule *number* of *chain* matched and did what it says."""
+    """
+    Rule *number* of *chain* matched and did what it says; *counters* are its packets and bytes with this packet, of
+    *length* bytes.
+    """
 
     table: str
     chain: Any
     number: int
     rule: Any
+    counters: tuple[int, int] = attrs.field(default=(0, 0), eq=False)
+    length: int = attrs.field(default=0, eq=False)
 
     def __str__(self) -> str:
         return f"{self.table} {self.chain.name} rule {self.number}: {self.rule}"
 
 
 @attrs.define
-class Policy:
-    """No rule decided: the policy of a built-in chain did."""
+class Returned:
+    """*chain* was at its end, or left by RETURN: on in the chain *to*, with rule *number*; past all rules if it is 0."""
 
     table: str
     chain: Any
+    to: Any
+    number: int
+
+    def __str__(self) -> str:
+        where = f"rule {self.number}" if self.number else "the policy"
+        return f"{self.table} {self.chain.name}: back to {where} of {self.to.name}"
+
+
+@attrs.define
+class Policy:
+    """No rule decided: the policy of a built-in chain did; *counters* and *length* as of a rule, where there are rules."""
+
+    table: str
+    chain: Any
+    counters: tuple[int, int] = attrs.field(default=(0, 0), eq=False)
+    length: int = attrs.field(default=0, eq=False)
 
     def __str__(self) -> str:
         return f"{self.table} {self.chain.name}: policy {self.chain.policy.name}"
@@ -106,13 +128,15 @@ class Policy:
 
 @attrs.define
 class Tracked:
-    """Connection tracking gave the packet its place in a connection."""
+    """Connection tracking gave the packet its place in a connection, or none: *why*."""
 
     ctinfo: Any
     conn: Any
+    why: str = ""
 
     def __str__(self) -> str:
-        return f"conntrack: {self.ctinfo.name}" + (f" of {self.conn}" if self.conn is not None else "")
+        why = f" ({self.why})" if self.why else ""
+        return f"conntrack: {self.ctinfo.name}{why}" + (f" of {self.conn}" if self.conn is not None else "")
 
 
 @attrs.define
@@ -129,10 +153,15 @@ class Rewritten:
 
 @attrs.define
 class Routed:
-    """A routing decision was made; *again*, because a rewrite or a new mark may have changed the way."""
+    """
+    A routing decision was made; *again*, because a rewrite or a new mark may have changed the way.
+
+    *asked* is what was looked at: family, destination, source, mark, input device.
+    """
 
     route: Any
     again: bool = False
+    asked: tuple[Any, int, int, int, str] | None = attrs.field(default=None, eq=False)
 
     def __str__(self) -> str:
         return f"{'routed again' if self.again else 'route'}: {self.route}"
@@ -140,11 +169,18 @@ class Routed:
 
 @attrs.define
 class Scheduled:
-    """A scheduler picked *destination* of *service*; *probes* buckets of the service table were looked into."""
+    """
+    A scheduler picked *destination* of *service*; *probes* buckets of the service table were looked into.
+
+    *loads* are the destinations as they were before: each with weight, active and inactive connections, and whether it
+    was overloaded. *pinned*: persistence had settled it, and the scheduler was not asked.
+    """
 
     service: Any
     destination: Any
     probes: int
+    loads: tuple[tuple[Any, int, int, int, bool], ...] = ()
+    pinned: bool = False
 
     def __str__(self) -> str:
         return f"ipvs: {self.service} -> {self.destination}"
@@ -192,7 +228,19 @@ class Note:
 
 
 TraceEvent = (
-    Stage | Walked | RuleMatched | Policy | Tracked | Rewritten | Routed | Scheduled | Left | Delivered | Dropped | Note
+    Stage
+    | Walked
+    | RuleMatched
+    | Returned
+    | Policy
+    | Tracked
+    | Rewritten
+    | Routed
+    | Scheduled
+    | Left
+    | Delivered
+    | Dropped
+    | Note
 )
 
 

@@ -20,7 +20,7 @@ from svcsim.defrag import Defragmenter
 from svcsim.hooks import CtInfo, Hook, HookEntry, Priority, Skb, Verdict
 from svcsim.nat import Manip, NatRange
 from svcsim.packet import ConnTuple, Icmp, Packet, Proto
-from svcsim.trace import Dropped, Tracked
+from svcsim.trace import Dropped, Note, Tracked
 from svcsim.translation import TableWalk, Translation
 from svcsim.wire import decode_quote
 
@@ -143,6 +143,8 @@ class Tracking:
             return ACCEPT
         whole = self._defragmenter.add(fragment, state.hook)
         if whole is None:
+            if skb.trace is not None:
+                skb.trace.append(Note("held: its datagram is not whole"))
             return STOLEN
         skb.become(whole.packet)
         skb.largest_fragment, skb.fragment_sizes = whole.largest_fragment, whole.sizes
@@ -167,7 +169,7 @@ class Tracking:
             if found is None:
                 reply = opposite(tuple)
                 if reply is None:
-                    return self._invalid(skb)
+                    return self._invalid(skb, "a message that begins no connection")
                 conn, is_reply = self._table.create(tuple, reply), False
                 if conn is None:
                     return self._table_full(skb)
@@ -179,7 +181,7 @@ class Tracking:
             if outcome is FITS:
                 break
             if outcome is not REOPEN:
-                return self._invalid(skb)
+                return self._invalid(skb, f"does not fit {conn if found is not None else 'the start of a connection'}")
         if is_reply:
             conn.status |= _SEEN_REPLY  # not before: the first reply is judged as one that was not expected yet
         skb.ct = conn
@@ -207,16 +209,16 @@ class Tracking:
         """The tuple of *skb*; None if it has none that could be looked up, and then its place is settled already."""
         proto = skb.proto
         if skb.original.fragment_offset or (proto != self._icmp and proto in (Proto.ICMP, Proto.ICMPV6)):
-            self._invalid(skb)
+            self._invalid(skb, "a later fragment" if skb.original.fragment_offset else "ICMP of the other family")
             return None
         if proto == self._icmp:
             return self._examine_icmp(skb, state)
         if self._is_wrong(skb, state):
-            self._invalid(skb)
+            self._invalid(skb, "wrong checksum")
             return None
         tuple = tuple_of(skb.original, skb)
         if tuple is None:
-            self._invalid(skb)
+            self._invalid(skb, "its header says no ports")
         return tuple
 
     def _is_wrong(self, skb: Skb, state: HookState) -> bool:
@@ -248,7 +250,7 @@ class Tracking:
             return skb.tuple()
         if not known or quote is None or not self._relate(skb, quote):
             self._table.statistics.error += 1
-            self._refuse(skb)
+            self._refuse(skb, "an error about nothing that is known" if quote is not None else "not an ICMP message")
         return None
 
     def _relate(self, skb: Skb, quote: bytes) -> bool:
@@ -270,16 +272,16 @@ class Tracking:
             skb.trace.append(Tracked(skb.ctinfo, conn))
         return True
 
-    def _invalid(self, skb: Skb) -> Verdict:
+    def _invalid(self, skb: Skb, why: str) -> Verdict:
         """Let *skb* go on without a connection."""
         self._table.statistics.invalid += 1
-        return self._refuse(skb)
+        return self._refuse(skb, why)
 
     @staticmethod
-    def _refuse(skb: Skb) -> Verdict:
+    def _refuse(skb: Skb, why: str) -> Verdict:
         skb.ctinfo = INVALID
         if skb.trace is not None:
-            skb.trace.append(Tracked(INVALID, None))
+            skb.trace.append(Tracked(INVALID, None, why))
         return ACCEPT
 
     def _table_full(self, skb: Skb) -> Verdict:

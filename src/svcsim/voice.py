@@ -87,10 +87,14 @@ class Voice:
                 skb.trace.append(Dropped(f"{route}: no way back"))
             return
         speaking, self._speaking_icmp = self._speaking_icmp, self._speaking_icmp or isinstance(packet.header, Icmp)
+        sent = node.outcome.sent
+        before = len(sent)
         try:
             node.transmit(skb, route)
         finally:
             self._speaking_icmp = speaking
+        for each in sent[before:]:
+            each.answer = True
 
     def may_have_source(self, source: int, route: Route, family: Family) -> bool:
         """Whether what leaves by *route* may come from *source*: loopback addresses stay inside."""

@@ -13,7 +13,7 @@ import attrs
 from svcsim.addr import format_address
 from svcsim.commands.bench import print_lookup
 from svcsim.console import table
-from svcsim.explain_text import answer_to, journey
+from svcsim.explain.words import answer_to, journey
 from svcsim.lab.cluster import MODES, example_node
 from svcsim.lab.cost import measure_lookup
 from svcsim.lab.metrics import chi_square, jain

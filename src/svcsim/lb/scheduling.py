@@ -25,7 +25,18 @@ _MASQ = ForwardingMethod.MASQ
 _SYN, _RST = 0x02, 0x04
 _FTP, _FTP_DATA = 21, 20
 _SCTP_INIT, _SCTP_ABORT = 1, 6
+_Loads = tuple[tuple[Destination, int, int, int, bool], ...]
+
 PORT_UNREACHABLE = {Family.IPV4: (3, 3), Family.IPV6: (1, 4)}
+
+
+def _loads(service: VirtualService) -> _Loads:
+    """What a scheduler sees of the destinations, for a trace."""
+    return tuple((d, d.weight, d.active, d.inactive, d.overloaded) for d in service.destinations)
+
+
+def _templates(service: VirtualService) -> int:
+    return sum(destination.persistent for destination in service.destinations)
 
 
 class Scheduling(Accounts):
@@ -48,11 +59,15 @@ class Scheduling(Accounts):
             # The reply of a real server on this host, whose connection is known by the other side.
             if self.conns.incoming(skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport) is not None:
                 return None, _ACCEPT
+        found = table.probes - probes
+        loads = () if skb.trace is None else _loads(service)
+        templates = _templates(service) if loads else 0
         conn = self._schedule(service, skb)
         if conn is None:
             return None, self._no_destination(service, skb, state, icmp)
         if skb.trace is not None:
-            skb.trace.append(Scheduled(service, conn.dest, table.probes - probes))
+            pinned = service.persistent and _templates(service) == templates
+            skb.trace.append(Scheduled(service, conn.dest, found, loads, pinned))
         return conn, _ACCEPT
 
     def _opens(self, skb: Skb, icmp: bool) -> bool:

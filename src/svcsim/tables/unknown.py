@@ -18,18 +18,16 @@ from svcsim.tables.extension import Loader, Test
 from svcsim.tables.match import MATCHES, Match
 from svcsim.tables.target import TARGETS, Target
 
-__all__ = ["Unknown", "UnknownMatch", "UnknownTarget", "keep_unknown", "meet_unknown"]
+__all__ = ["Unknown", "UnknownMatch", "UnknownTarget", "assumed", "keep_unknown"]
 
 _BARE = re.compile(r"[^\s\"'\\]+")
 _SPECIAL = re.compile(r"([\"\\'])")
 
 
-def meet_unknown(skb: Skb, state: HookState, what: str) -> Verdict | None:
-    """What becomes of *skb* where nobody here knows what *what* does: UNKNOWN, or it goes on if so it was assumed."""
-    if state.host.unknown_holds is not None:
-        return None
-    state.host.note_unknown(skb, what)
-    return Verdict.UNKNOWN
+def assumed(state: HookState, what: object) -> bool | None:
+    """What is assumed of *what*, which nobody here knows: that it holds or acts, that it does not, or nothing."""
+    holds = state.host.unknown_holds
+    return holds(str(what)) if callable(holds) else holds
 
 
 @attrs.frozen
@@ -56,7 +54,7 @@ class UnknownMatch(Unknown, Match):
 
     def matches(self, skb: Skb, state: HookState) -> bool | None:
         """What was assumed; None: nobody knows."""
-        return state.host.unknown_holds
+        return assumed(state, self)
 
     def load(self, loader: Loader) -> Test:
         """Nothing but itself; the rule it stands in sees to its place among the tests."""
@@ -77,8 +75,11 @@ class UnknownTarget(Unknown, Target):
 
     def apply(self, skb: Skb, state: HookState) -> Verdict | None:
         """UNKNOWN; if it is assumed to act, the packet is taken or goes on, as is its way."""
-        verdict = meet_unknown(skb, state, str(self))
-        return Verdict.STOLEN if verdict is None and self.taken and state.host.unknown_holds else verdict
+        acts = assumed(state, self)
+        if acts is None:
+            state.host.note_unknown(skb, str(self))
+            return Verdict.UNKNOWN
+        return Verdict.STOLEN if acts and self.taken else None
 
     def __str__(self) -> str:
         return f"-j {' '.join(filter(None, (self.called, self.emit())))}"

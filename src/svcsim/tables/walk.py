@@ -59,7 +59,8 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
                     link.ended += 1
                     unknown = _unknown_before(link.rule, ask)
                     if trace is not None:
-                        told.steps.append((link, link.number))
+                        told.steps.append((link, link.number, 0, 0))
+                        told.unknown = unknown is not None
                         told.too_short = unknown is None
                     if unknown is not None:
                         state.host.note_unknown(skb, str(unknown))
@@ -71,7 +72,7 @@ def walk(table: Table, skb: Skb, state: HookState) -> Verdict:
             link.bytes += skb.length
             kind = link.kind
             if trace is not None:
-                told.steps.append((link, link.number))
+                told.steps.append((link, link.number, link.packets, link.bytes))
                 if kind == JUMP or kind == GOTO:
                     link.aim.renumber()
             if kind == JUMP or kind == GOTO:

@@ -38,26 +38,12 @@ class PowerOfTwoChoices(Scheduler):
         self.stream = host.streams[f"ipvs twos {service.key}"]
 
     def schedule(self, service: VirtualService, skb: Skb) -> Destination | None:
-        destinations = service.destinations
-        total = 0
-        for destination in destinations:
-            if destination.weight > 0 and not destination.overloaded:
-                total += destination.weight
-        if total == 0:
+        usable = [d for d in service.destinations if d.weight > 0 and not d.overloaded]
+        if not usable:
             return None
-        left, right = self.stream.below(total + 1), self.stream.below(total + 1)
-        first = second = None
-        for destination in destinations:
-            weight = destination.weight
-            if weight > 0 and not destination.overloaded:
-                left -= weight
-                right -= weight
-                if left <= 0 and first is None:
-                    first = destination
-                if right <= 0 and second is None:
-                    second = destination
-        assert first is not None
-        assert second is not None
+        chances = [destination.weight for destination in usable]
+        chances[0] += 1
+        first, second = usable[self.stream.pick(chances)], usable[self.stream.pick(chances)]
         # The kernel multiplies in 32 bits with sign; the products wrap around.
         busy_first = _signed(second.weight * ((first.active << 8) + first.inactive))
         busy_second = _signed(first.weight * ((second.active << 8) + second.inactive))

@@ -32,7 +32,7 @@ class Chance:
     invert: bool
 
     def __call__(self, skb: Skb, state: HookState) -> bool:
-        return (self.stream.u64() >> 33 < self.threshold) is not self.invert
+        return self.stream.falls_below(self.threshold, 31) is not self.invert
 
 
 @attrs.define(eq=False)

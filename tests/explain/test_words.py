@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from svcsim import Node, Packet
-from svcsim.explain_text import answer_to, journey
+from svcsim.explain.words import answer_to, journey
 from svcsim.lab.cluster import MODES, example_node
 
 

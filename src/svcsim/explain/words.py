@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from svcsim.addr import Family, format_address
-from svcsim.explain_rules import chance_of, refusals
+from svcsim.explain.refusals import chance_of, refusals
 from svcsim.hooks import Hook, Verdict
 from svcsim.outcome import Outcome
 from svcsim.packet import ConnTuple, Icmp, Packet, Tcp, Udp
@@ -22,6 +22,7 @@ from svcsim.trace import (
     Policy,
     Rewritten,
     Routed,
+    Returned,
     RuleMatched,
     Scheduled,
     Stage,
@@ -190,8 +191,8 @@ def _told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None
             return f"delivered to {to}"
         case Dropped(reason=reason):
             return f"dropped: {reason}"
-        case Note(text=text):
-            return text
+        case Returned() | Note():
+            return ""
 
 
 def _rule(rule: Rule) -> str:

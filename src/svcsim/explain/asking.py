@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 
 from svcsim.errors import MissingError
-from svcsim.explain_copy import twin
-from svcsim.explain_rules import chance_of, refusals
-from svcsim.explain_text import answer_to, as_dicts, hops_of, placed
+from svcsim.explain.copying import twin
+from svcsim.explain.refusals import chance_of, refusals
+from svcsim.explain.words import answer_to, as_dicts, hops_of, placed
 from svcsim.hooks import Verdict
 from svcsim.lb.schedulers.twos import PowerOfTwoChoices
 from svcsim.lb.service import Destination, ForwardingMethod
