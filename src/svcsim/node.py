@@ -15,6 +15,9 @@ from svcsim.conntrack import Conntrack
 from svcsim.defrag import Defragmenter
 from svcsim.device import Device, DeviceAddress, Devices
 from svcsim.errors import ConfigError, MissingError
+from svcsim.explain.asking import MOST_BRANCHES, explain, why_dropped
+from svcsim.explain.explanation import Explanation
+from svcsim.explain.unmatched import why_not
 from svcsim.fragment import fragments_of
 from svcsim.hooks import Assumption, Hook, Hooks, HookState, Owner, Skb, Verdict
 from svcsim.ingress import HOST_PARAMETERS, Ingress, is_impossible
@@ -268,6 +271,34 @@ class Node:
         self._settle()
         return outcome
 
+    def explain(
+        self,
+        packet: Packet,
+        iface: str = "",
+        *,
+        reply: bool = False,
+        branches: bool = False,
+        most: int = MOST_BRANCHES,
+        owner: Owner = _ROOT,
+        mark: int = 0,
+    ) -> Explanation:
+        """
+        Explain what `receive` (or without an *iface* `send`) would do with *packet* now; nothing here changes.
+
+        With *reply* also the way of the peer's answer; with *branches* every random choice is followed, up to *most*.
+        """
+        return explain(self, packet, iface, reply=reply, branches=branches, most=most, owner=owner, mark=mark)
+
+    def why_dropped(self, packet: Packet, iface: str = "") -> str:
+        """Say which rule, policy or mechanism would drop *packet*, or what becomes of it if none does."""
+        return why_dropped(self, packet, iface)
+
+    def why_not(
+        self, packet: Packet, iface: str, table: str, chain: str, number: int, *, nft: bool = False, mark: int = 0
+    ) -> str:
+        """Say why rule *number* of a *chain* would not match *packet*, or was not asked; *nft*: of iptables-nft."""
+        return why_not(self, packet, iface, table, chain, number, nft=nft, mark=mark)
+
     def _arrive(self, skb: Skb) -> Verdict:
         """PRE_ROUTING, the routing decision, and on to this host or another."""
         hooks = self.hooks[skb.family]
@@ -281,7 +312,7 @@ class Node:
             if route is None:
                 return self._drop(skb, "martian" if skb.trace is None else self.ingress[skb.family].complaint(skb))
         if skb.trace is not None:
-            skb.trace.append(Routed(route, asked=(skb.family, skb.dst, skb.src, skb.mark, skb.indev)))
+            skb.trace.append(Routed(route, asked=(self.routes[skb.family], skb.dst, skb.src, skb.mark, skb.indev)))
         kind = route.kind
         if kind is _UNICAST:
             return self._forward(skb, route)
@@ -355,7 +386,7 @@ class Node:
         """LOCAL_OUT and POST_ROUTING, for what is sent from here by *route*."""
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route, asked=(skb.family, skb.dst, skb.src, skb.mark, "")))
+            skb.trace.append(Routed(route, asked=(self.routes[skb.family], skb.dst, skb.src, skb.mark, "")))
         verdict = self.hooks[skb.family].run(_LOCAL_OUT, skb, "", route.device)
         if verdict is not _ACCEPT:
             return verdict
@@ -446,7 +477,7 @@ class Node:
             return False
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route, again=True, asked=(skb.family, skb.dst, skb.src, skb.mark, "")))
+            skb.trace.append(Routed(route, again=True, asked=(self.routes[skb.family], skb.dst, skb.src, skb.mark, "")))
         return True
 
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:

@@ -21,9 +21,9 @@ __all__ = [
     "Left",
     "Note",
     "Policy",
+    "Returned",
     "Rewritten",
     "Routed",
-    "Returned",
     "RuleMatched",
     "Scheduled",
     "Stage",
@@ -156,7 +156,7 @@ class Routed:
     """
     A routing decision was made; *again*, because a rewrite or a new mark may have changed the way.
 
-    *asked* is what was looked at: family, destination, source, mark, input device.
+    *asked* is whom, and of what: destination, source, mark, input device.
     """
 
     route: Any

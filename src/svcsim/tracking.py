@@ -7,6 +7,7 @@ hangs these functions up when the first rule needs them; so does `Tracking.enabl
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from svcsim.addr import Family
@@ -187,7 +188,7 @@ class Tracking:
         skb.ct = conn
         skb.ctinfo = ctinfo
         if skb.trace is not None:
-            skb.trace.append(Tracked(ctinfo, conn))
+            skb.trace.append(Tracked(ctinfo, copy(conn)))
         return ACCEPT
 
     def confirm(self, skb: Skb, state: HookState) -> Verdict:
@@ -269,7 +270,7 @@ class Tracking:
         skb.ct = conn
         skb.ctinfo = CtInfo.RELATED_REPLY if is_reply else CtInfo.RELATED
         if skb.trace is not None:
-            skb.trace.append(Tracked(skb.ctinfo, conn))
+            skb.trace.append(Tracked(skb.ctinfo, copy(conn)))
         return True
 
     def _invalid(self, skb: Skb, why: str) -> Verdict:

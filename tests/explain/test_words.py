@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from svcsim import Node, Packet
-from svcsim.explain.words import answer_to, journey
+from svcsim.explain.answers import answer_to
+from svcsim.explain.words import journey
 from svcsim.lab.cluster import MODES, example_node
 
 

@@ -13,7 +13,8 @@ import attrs
 from svcsim.addr import format_address
 from svcsim.commands.bench import print_lookup
 from svcsim.console import table
-from svcsim.explain.words import answer_to, journey
+from svcsim.explain.answers import answer_to
+from svcsim.explain.words import journey
 from svcsim.lab.cluster import MODES, example_node
 from svcsim.lab.cost import measure_lookup
 from svcsim.lab.metrics import chi_square, jain

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from svcsim.errors import ConfigError, PacketError
-from svcsim.explain import Explanation, explain
+from svcsim.explain.asking import explain
+from svcsim.explain.explanation import Explanation
 from svcsim.node import Node
 from svcsim.packet import Packet
 from svcsim.tools.command import TOOLS

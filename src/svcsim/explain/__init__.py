@@ -1,5 +1,8 @@
-"""Why a packet goes where it goes."""
+"""Why a packet goes where it goes: hook by hook, rule by rule, with every branch of chance and the way back."""
 
-from svcsim.explain.asking import Explanation, explain, why_dropped, why_not
+from svcsim.explain.asking import explain, why_dropped
+from svcsim.explain.branches import Branch, Branches, Share
+from svcsim.explain.explanation import Explanation
+from svcsim.explain.unmatched import why_not
 
-__all__ = ["Explanation", "explain", "why_dropped", "why_not"]
+__all__ = ["Branch", "Branches", "Explanation", "Share", "explain", "why_dropped", "why_not"]

@@ -62,6 +62,8 @@ class World(Generic[T]):
         copier = _Copier(instead or {})
         self.copy: T = copier.copy_all(thing)
         self._objects = [_state_of(made) for made in copier.shells if not isinstance(made, _CHANGEABLE)]
+        empty = [(made, [n for n in _names(made.__class__) if not hasattr(made, n)]) for made in copier.shells]
+        self._empty = [(made, names) for made, names in empty if names]
         self._dicts = [(made.__dict__, dict(made.__dict__)) for made in copier.shells if hasattr(made, "__dict__")]
         self._containers = [(made, _content_of(made)) for made in copier.shells if isinstance(made, _CHANGEABLE)]
 
@@ -73,6 +75,10 @@ class World(Generic[T]):
                 for name, value, old in zip(names, now, values, strict=True):
                     if value is not old:
                         object.__setattr__(made, name, old)
+        for made, missing in self._empty:
+            for name in missing:
+                if hasattr(made, name):
+                    object.__delattr__(made, name)
         for state, kept in self._dicts:
             if not _same(state, kept):
                 state.clear()
@@ -83,7 +89,7 @@ class World(Generic[T]):
 
 def _state_of(made: Any) -> tuple[Any, Any, tuple[str, ...], tuple[Any, ...]]:
     """An object with its slots, those that have something in them, and what."""
-    names = tuple(name for name in _names(type(made)) if hasattr(made, name))
+    names = tuple(name for name in _names(made.__class__) if hasattr(made, name))
     getter = attrgetter(*names) if names else None
     return made, getter, names, tuple(getattr(made, name) for name in names)
 

@@ -15,6 +15,7 @@ from svcsim.addr import Prefix, format_address
 from svcsim.hooks import CtInfo, HookState, Skb
 from svcsim.packet import Icmp, Tcp
 from svcsim.tables.chain import Link
+from svcsim.tables.ipset_entry import Counting
 from svcsim.tables.match import Match
 from svcsim.tables.matches.set import SetMatch
 from svcsim.tables.matches.statistic import RandomMatch
@@ -22,8 +23,19 @@ from svcsim.tables.names import protocol_name
 from svcsim.tables.rule import Header, Rule, destination_test, source_test
 from svcsim.trace import Walked
 
-__all__ = ["Refusal", "chance_of", "refusals", "why_unmatched"]
+__all__ = ["Refusal", "chance_of", "holds_in_set", "refusals", "sets_asked", "why_unmatched"]
 
+_UNCOUNTED = Counting(update=False, members=False)
+#: What else decided.
+_MEMORY = {
+    "limit": "its bucket was empty",
+    "hashlimit": "by the rate of this packet's bucket",
+    "quota": "by what is left of it",
+    "recent": "by its list of addresses",
+    "connlimit": "by the number of connections",
+    "connbytes": "by what the connection has counted",
+    "statistic": "it was not its turn",
+}
 #: How likely a match is by chance: what xt_statistic compares 31 bits with.
 _CERTAIN = 1 << 31
 
@@ -53,29 +65,45 @@ def refusals(walked: Walked, *, but: int = 0) -> Iterator[Refusal]:
 
 
 def why_unmatched(link: Link, skb: Skb, state: HookState) -> tuple[str, str]:
-    """The text of the first test of *link*'s rule that fails for *skb*, and why; two empty texts if all hold."""
+    """
+    The text of the first test of *link*'s rule, which did not match, that fails for *skb*, and why.
+
+    A rule that would match now did not then: a target behind it changed a set, a process the host.
+    """
     rule: Rule = link.rule
     for test, why, holds in _header_tests(rule, skb, state):
         if not holds:
             return test, why
-    unsure: list[str] = []
+    unsure: list[Match] = []
+    unknown: list[Match] = []  # asked last
     for match in rule.matches:
         if match.always:
             continue
-        if _remembers(match, state):
-            unsure.append(str(match))
+        if match.unknown:
+            unknown.append(match)
+            continue
+        if _remembers(match):
+            unsure.append(match)
+            continue
+        if isinstance(match, SetMatch):
+            if holds_in_set(match, skb, state) is match.invert:
+                return str(match), _seen_of_set(match, skb, state) + _unless(unsure)
             continue
         answer = match.matches(skb, state)
         if answer is None:
             return str(match), "the packet is too short to be judged"
         if not answer:
-            before = f" (unless {' or '.join(unsure)} said no before it)" if unsure else ""
-            return str(match), _seen(match, skb) + before
-    if not unsure:
-        return "", ""
-    return " ".join(unsure), "not this time: " + (
-        "by chance" if chance_of(rule) is not None else "by what it remembers"
-    )
+            return str(match), _seen(match, skb) + _unless(unsure)
+    if not unsure and not unknown:
+        return " ".join(map(str, rule.matches)), "it would hold now: what it looks at has changed since"
+    reasons = [f"not this time: {_MEMORY.get(match.name, 'by what it remembers')}" for match in unsure]
+    if chance_of(rule) is not None:
+        reasons = ["not this time: by chance"]
+    return " ".join(map(str, (*unsure, *unknown))), " or ".join(reasons + ["not modelled, not known"] * bool(unknown))
+
+
+def _unless(unsure: list[Match]) -> str:
+    return f" (unless {' or '.join(map(str, unsure))} said no before it)" if unsure else ""
 
 
 def chance_of(rule: Rule) -> float | None:
@@ -88,11 +116,10 @@ def chance_of(rule: Rule) -> float | None:
     return chance
 
 
-def _remembers(match: Match, state: HookState) -> bool:
-    """Whether to ask again would be another question; to ask a set that counts changes its counters."""
+def _remembers(match: Match) -> bool:
+    """Whether to ask again would be another question, as it is of a set that compares its counters."""
     if isinstance(match, SetMatch):
-        found = state.host.ipsets.get(match.set_name)
-        return found is None or found.counts
+        return bool(match.limits)
     return type(match).load is not Match.load or match.stateful
 
 
@@ -117,6 +144,31 @@ def _header_tests(rule: Rule, skb: Skb, state: HookState) -> Iterator[tuple[str,
     for part, why in shown:
         for test in part.tests:
             yield part.text.strip(), why, bool(test(skb, state))
+
+
+def holds_in_set(match: SetMatch, skb: Skb, state: HookState) -> bool:
+    """Whether the set holds the packet; asked so, it counts nothing."""
+    found = state.host.ipsets.get(match.set_name)
+    return found is not None and found.match(
+        skb, state, match.directions, nomatch=match.return_nomatch, counting=_UNCOUNTED
+    )
+
+
+def sets_asked(rule: Rule, walked: Walked) -> list[str]:
+    """What the sets that *rule* looked into hold of the packet."""
+    skb, state = walked.skb, walked.state
+    return [_seen_of_set(match, skb, state) for match in rule.matches if isinstance(match, SetMatch)]
+
+
+def _seen_of_set(match: SetMatch, skb: Skb, state: HookState) -> str:
+    """What was looked for in the set, how large that is, and whether it was there."""
+    found = state.host.ipsets.get(match.set_name)
+    if found is None:
+        return f"there is no set {match.set_name}"
+    source, target = (format_address(skb.family, address) for address in (skb.src, skb.dst))
+    ends = [f"{source} port {skb.sport}" if way else f"{target} port {skb.dport}" for way in match.directions[:2]]
+    said = "holds" if holds_in_set(match, skb, state) else "does not hold"
+    return f"{match.set_name} ({found.type.name}, {len(found)} entries) {said} {' and '.join(dict.fromkeys(ends))}"
 
 
 def _address(letter: str, prefix: Prefix, inverted: bool) -> str:

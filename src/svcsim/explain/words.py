@@ -5,13 +5,18 @@ A packet's journey in words: hook by hook, which rules matched and which did not
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from svcsim.addr import Family, format_address
-from svcsim.explain.refusals import chance_of, refusals
+import attrs
+
+from svcsim.addr import Family
+from svcsim.explain.balancing import loads_of, reason_of
+from svcsim.explain.fate import endpoint, trace_of
+from svcsim.explain.places import placed
+from svcsim.explain.refusals import chance_of, refusals, sets_asked
 from svcsim.hooks import Hook, Verdict
 from svcsim.outcome import Outcome
-from svcsim.packet import ConnTuple, Icmp, Packet, Tcp, Udp
+from svcsim.packet import ConnTuple
+from svcsim.route import RouteEntry, RouteRule
 from svcsim.tables.matches.comment import CommentMatch
 from svcsim.tables.rule import Rule
 from svcsim.trace import (
@@ -20,9 +25,9 @@ from svcsim.trace import (
     Left,
     Note,
     Policy,
+    Returned,
     Rewritten,
     Routed,
-    Returned,
     RuleMatched,
     Scheduled,
     Stage,
@@ -31,24 +36,10 @@ from svcsim.trace import (
     Walked,
 )
 
-__all__ = ["answer_to", "as_dicts", "hops_of", "journey", "placed"]
+__all__ = ["Line", "counters_of", "decision_of", "ends_of", "hops_of", "journey", "told_of"]
 
 _INDENT = "    "
-
-
-def answer_to(packet: Packet, flags: str = "SA") -> Packet | None:
-    """What the peer of *packet* answers: ends swapped, fresh TTL; a segment carries *flags*. None: nothing is known."""
-    header = packet.header
-    source, target = format_address(packet.family, packet.dst), format_address(packet.family, packet.src)
-    if isinstance(header, Icmp):
-        if header.type != (8 if packet.family is Family.IPV4 else 128):
-            return None
-        return Packet.icmp(source, target, 0 if packet.family is Family.IPV4 else 129, rest=header.rest)
-    form = "[{}]:{}" if packet.family is Family.IPV6 else "{}:{}"
-    source, target = form.format(source, packet.dport), form.format(target, packet.sport)
-    if isinstance(header, Tcp):
-        return Packet.tcp(source, target, flags=flags, seq=5000, ack=header.seq + 1 & 0xFFFFFFFF)
-    return Packet.udp(source, target, packet.payload) if isinstance(header, Udp) else None
+_TABLES = {255: "local", 254: "main", 253: "default"}
 
 
 def journey(outcome: Outcome) -> list[str]:
@@ -57,27 +48,41 @@ def journey(outcome: Outcome) -> list[str]:
 
     A function that looked at the packet and let it pass without a word is left out.
     """
-    assert outcome.trace is not None
-    return hops_of(outcome.trace)
+    return hops_of(trace_of(outcome))
 
 
 def hops_of(trace: Sequence[TraceEvent], *, full: bool = False) -> list[str]:
     """
     A trace in lines, each hook's indented under its name.
 
-    *full*: with each rule that was asked in vain and why, and each function that let the packet pass.
+    *full*: with each rule that was asked in vain and why, counters, returns, the routes' tables and rules, the
+    destinations' loads, and each function that let the packet pass.
     """
     lines: list[str] = []
     hook: Hook | None = None
-    for (where, event), before, after in zip(placed(trace), [None, *trace], [*trace[1:], None], strict=False):
-        told = _all_told(event, before, after) if full else [_told(event, before, after)]
-        told = [line for line in told if line]
-        if told and where is not hook:
-            hook = where
-            if where is not None:
-                lines.append(where.name)
-        lines += [_INDENT + line if where is not None else line for line in told]
+    for line in told_of(trace, full=full):
+        if line.hook is not hook:
+            hook = line.hook
+            lines += [hook.name] if hook is not None else []
+        lines.append(line.text if hook is None else _INDENT + line.text)
     return lines
+
+
+@attrs.frozen
+class Line:
+    """One line of a story: *text*, of what happened (*event*) and at which *hook*, None between hooks."""
+
+    hook: Hook | None
+    text: str
+    event: TraceEvent
+
+
+def told_of(trace: Sequence[TraceEvent], *, full: bool = False) -> Iterator[Line]:
+    """The lines of `hops_of`, each with what it tells of."""
+    for (hook, event), before, after in zip(placed(trace), [None, *trace], [*trace[1:], None], strict=False):
+        for text in _all_told(event, before, after) if full else [_told(event, before, after)]:
+            if text:
+                yield Line(hook, text, event)
 
 
 def _all_told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None) -> list[str]:
@@ -89,76 +94,61 @@ def _all_told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | 
         case RuleMatched(rule=rule):
             chance = chance_of(rule)
             likely = "" if chance is None else f" [matches with probability {chance:.4g}]"
-            return [_told(event, None, after) + likely]
+            sets = sets_asked(rule, before) if isinstance(before, Walked) else []
+            return [_told(event, None, after) + likely + counters_of(event), *(f"{_INDENT}{told}" for told in sets)]
+        case Returned():
+            return [str(event)]
         case Policy(table=table, chain=chain):
-            return [f"{table} {chain.name}: policy {chain.policy.name}"]
+            return [f"{table} {chain.name}: policy {chain.policy.name}{counters_of(event)}"]
         case Stage(name=name, verdict=verdict):
             return [f"{name}: {verdict.name}"]
         case Tracked(conn=conn) if conn is not None:
             return [f"{_told(event, before, after)}: {conn}"]
+        case Routed():
+            return [f"{event}{decision_of(event)}"]
+        case Scheduled():
+            loads = [
+                f"{_INDENT}{load['destination']} {load['method']} weight {load['weight']}, {load['active']} active, "
+                f"{load['inactive']} inactive{', overloaded' if load['overloaded'] else ''}"
+                for load in loads_of(event)
+            ]
+            return [_told(event, before, after), *loads, f"{_INDENT}{reason_of(event)}"]
     return [_told(event, before, after)]
 
 
-def as_dicts(trace: Sequence[TraceEvent]) -> list[dict[str, Any]]:
-    """The events as plain data, each with its hook (None between hooks), its kind and its text."""
-    told: list[dict[str, Any]] = []
-    for (where, event), after in zip(placed(trace), [*trace[1:], None], strict=True):
-        entry: dict[str, Any] = {"hook": where and where.name, "event": type(event).__name__, "text": str(event)}
-        match event:
-            case Walked(table=table, chain=chain, start=start, stop=stop):
-                matched = after.number if isinstance(after, RuleMatched) and after.chain is chain else 0
-                failed = [
-                    {"number": each.number, "rule": str(each.rule), "test": each.test, "why": each.why}
-                    for each in refusals(event, but=matched)
-                ]
-                entry |= {"table": table, "chain": chain.name, "first": start, "last": stop, "not_matched": failed}
-            case RuleMatched(table=table, chain=chain, number=number, rule=rule):
-                entry |= {"table": table, "chain": chain.name, "number": number, "rule": str(rule)}
-                chance = chance_of(rule)
-                if chance is not None:
-                    entry["probability"] = chance
-            case Policy(table=table, chain=chain):
-                entry |= {"table": table, "chain": chain.name, "policy": chain.policy.name}
-            case Stage(name=name, verdict=verdict):
-                entry |= {"name": name, "verdict": verdict.name}
-            case Rewritten(by=by, before=before, after=new):
-                entry |= {"by": by, "before": _ends(before), "after": _ends(new)}
-        told.append(entry)
-    return told
+def counters_of(event: RuleMatched | Policy) -> str:
+    """`` [12:720 => 13:780]``: packets and bytes before and after; empty where nothing was counted."""
+    packets, bytes = event.counters
+    return f" [{packets - 1}:{bytes - event.length} => {packets}:{bytes}]" if packets else ""
 
 
-def placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEvent]]:
-    """
-    Give each event the hook at which it happened, None between hooks.
-
-    A stage is recorded when it is through, so what it did stands before it: back to the stage before it in the same
-    hook, or in a hook that comes before this one. What it sent passed hooks in between, and was placed there already.
-    """
-    hooks: list[Hook | None] = [None] * len(trace)
-    for end, stage in enumerate(trace):
-        if not isinstance(stage, Stage):
-            continue
-        hook = stage.hook
-        before = next((i for i in reversed(range(end)) if _precedes(trace[i], hook)), -1)
-        start = before + 1
-        if hook is Hook.LOCAL_OUT and (before < 0 or trace[before].hook is not hook):  # type: ignore[union-attr]
-            start = next((i for i in range(start, end) if isinstance(trace[i], Routed)), start)
-        for i in range(start, end + 1):
-            if hooks[i] is None and not isinstance(trace[i], Routed | Left | Delivered):
-                hooks[i] = hook
-    return zip(hooks, trace, strict=True)
+def decision_of(event: Routed) -> str:
+    """Behind a route: the policy rule and the entry that it comes from; empty where neither was asked."""
+    if event.asked is None:
+        return ""
+    routing, *question = event.asked
+    rule, entry = routing.decide(*question)
+    if rule is None or (entry is not None and entry.kind is not event.route.kind):
+        return ""
+    if entry is not None and event.route.table != rule.table:
+        return ""
+    return f" (rule {_rule_text(rule)}{_entry_text(entry, rule)})"
 
 
-#: The hooks that a packet has passed right before one; whatever was there before, if none is named.
-_PREDECESSORS = {
-    Hook.LOCAL_IN: {Hook.LOCAL_IN, Hook.PRE_ROUTING},
-    Hook.FORWARD: {Hook.FORWARD, Hook.PRE_ROUTING},
-    Hook.POST_ROUTING: {Hook.POST_ROUTING, Hook.FORWARD, Hook.LOCAL_OUT},
-}
+def _rule_text(rule: RouteRule) -> str:
+    words = [f"{rule.priority}: from {rule.source or 'all'}"]
+    words += [f"to {rule.destination}"] if rule.destination is not None else []
+    words += [f"fwmark {rule.mark:#x}" + ("" if rule.mask == 0xFFFFFFFF else f"/{rule.mask:#x}")] if rule.mask else []
+    words += [f"iif {rule.indev}"] if rule.indev else []
+    words += [f"oif {rule.outdev}"] if rule.outdev else []
+    return " ".join(words)
 
 
-def _precedes(event: TraceEvent, hook: Hook) -> bool:
-    return isinstance(event, Stage) and event.hook in _PREDECESSORS.get(hook, Hook)
+def _entry_text(entry: RouteEntry | None, rule: RouteRule) -> str:
+    if entry is None:
+        return f" {rule.kind.value}"
+    prefix = entry.prefix if entry.prefix.mask else "default"
+    return f" lookup {_TABLES.get(rule.table, rule.table)}, {prefix}"
 
 
 def _told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None) -> str:
@@ -176,22 +166,25 @@ def _told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None
             return f"{table} {chain.name} rule {number}{others}: {_rule(rule)}"
         case Policy(table=table, chain=chain):
             return f"{table} {chain.name}: policy {chain.policy.name}" if len(chain) else ""
-        case Tracked(ctinfo=ctinfo):
-            return f"conntrack: {ctinfo.value}"
+        case Tracked(ctinfo=ctinfo, why=why):
+            return f"conntrack: {ctinfo.value}" + (f" ({why})" if why else "")
         case Rewritten(by=by, before=old, after=new):
-            return f"{by}: {_ends(old)}  =>  {_ends(new)}"
+            return f"{by}: {ends_of(old)}  =>  {ends_of(new)}"
         case Routed():
             return "" if isinstance(after, Routed) and str(after) == str(event) else str(event)
         case Scheduled(service=service, destination=destination, probes=probes):
             found = f"found at place {probes} of its bucket" if probes else "found"
-            return f"ipvs: {service}, {found}, picks {destination}"
+            picks = "keeps" if event.pinned else "picks"
+            return f"ipvs: {service}, {found}, {picks} {destination}"
         case Left(device=device, packet=sent):
             return f"sent by {device}: {sent.packet}"
         case Delivered(to=to):
             return f"delivered to {to}"
         case Dropped(reason=reason):
             return f"dropped: {reason}"
-        case Returned() | Note():
+        case Note(text=text):
+            return text
+        case Returned():
             return ""
 
 
@@ -202,6 +195,7 @@ def _rule(rule: Rule) -> str:
     return " # ".join((str(rule._replace(matches=others)), *comments))
 
 
-def _ends(ends: ConnTuple) -> str:
+def ends_of(ends: ConnTuple) -> str:
+    """Both ends of a tuple, as a packet shows them."""
     family, _, source, target, sport, dport = ends
-    return f"{format_address(family, source)}:{sport} > {format_address(family, target)}:{dport}"
+    return f"{endpoint(Family(family), source, sport)} > {endpoint(Family(family), target, dport)}"
