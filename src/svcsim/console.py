@@ -4,11 +4,12 @@ What the command line prints with: tables and progress, prettier where rich is i
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["table", "track"]
+__all__ = ["story", "table", "track"]
 
 T = TypeVar("T")
 
@@ -42,6 +43,34 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, title: str =
             for cell, width, to_right in zip(row, widths, right, strict=True)
         )
         print("  ".join(words).rstrip())
+
+
+#: What is coloured in a story: a line's first word or words, and how.
+_STYLES = (
+    (re.compile(r"\s*(=> )?dropped|.*: dropped"), "red"),
+    (re.compile(r"\s*(=> )?not known|.*not modelled"), "yellow"),
+    (re.compile(r"\s*(sent by|delivered to|answered by)"), "green"),
+    (re.compile(r".*  =>  "), "blue"),
+    (re.compile(r"\s*chance: |.* with 0?\.\d"), "magenta"),
+    (re.compile(r"[A-Z_]+$|\d+ branch"), "bold"),
+)
+
+
+def story(text: str) -> None:
+    """Print lines; on a terminal that can show them, with what matters in colour."""
+    if _is_terminal():
+        try:
+            from rich.console import Console
+            from rich.text import Text
+        except ImportError:
+            pass
+        else:
+            console = Console(highlight=False)
+            for line in text.splitlines():
+                style = next((style for pattern, style in _STYLES if pattern.match(line)), "")
+                console.print(Text(line, style), soft_wrap=True)
+            return
+    print(text)
 
 
 def track(items: Sequence[T], what: str) -> Iterator[T]:

@@ -8,17 +8,24 @@ import argparse
 import json
 from pathlib import Path
 
+from svcsim.commands.loading import add_options, node_of
+from svcsim.console import story
 from svcsim.errors import ConfigError, PacketError
-from svcsim.explain.asking import explain
+from svcsim.explain.asking import MOST_BRANCHES, explain, why_dropped
 from svcsim.explain.explanation import Explanation
+from svcsim.explain.unmatched import why_not
+from svcsim.hooks import Owner
 from svcsim.node import Node
 from svcsim.packet import Packet
-from svcsim.tools.command import TOOLS
+from svcsim.pcap import read_pcap
 from svcsim.wire import decode
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "read_packet", "run"]
 
-_FORMS = "tcp FROM TO [FLAGS], udp FROM TO, icmp FROM TO (an echo request), or the packet's bytes in hex"
+_FORMS = "tcp FROM TO [FLAGS], udp FROM TO, sctp FROM TO (an INIT), icmp FROM TO [TYPE [CODE]], or its bytes in hex"
+#: An INIT chunk: tag, window, streams and first sequence number.
+_INIT = bytes.fromhex("010000140000004d000013880001000100000001")
+_ECHO_TYPES = {4: 8, 6: 128}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,92 +34,129 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "trace",
         help="what becomes of a packet, and why",
         description="Load what a node has been saved as, and explain what becomes of one packet.",
-        epilog=f"PACKET is {_FORMS}. Example: tcp 192.0.2.9:40000 10.96.0.10:80 S",
+        epilog=f"PACKET is {_FORMS}. Examples: tcp 192.0.2.9:40000 10.96.0.10:80 S; udp [fd00::9]:5353 [fd00::1]:53",
     )
-    loaded = parser.add_argument_group("the node")
-    for option, what in _LOADERS.items():
-        loaded.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"the output of {what}")
-    loaded.add_argument("--setup", type=Path, metavar="FILE", help="shell commands (ip, sysctl, ...), run first")
-    loaded.add_argument(
-        "--interface",
-        action="append",
-        default=[],
-        metavar="NAME=ADDR[,ADDR...]",
-        help="a device and its addresses (192.0.2.1/24); may be given again",
+    parser.add_argument("packet", nargs="*", metavar="PACKET", help=_FORMS)
+    given = parser.add_argument_group("the packet")
+    given.add_argument(
+        "--in", dest="iface", default="", metavar="IFACE", help="where it comes in; else this host sends it"
     )
-    loaded.add_argument("--route", action="append", default=[], metavar="ROUTE", help='as for "ip route add"')
-    loaded.add_argument("--seed", type=int, default=0, metavar="N", help="of every random choice (default 0)")
-    parser.add_argument("--in", dest="iface", required=True, metavar="IFACE", help="where the packet comes in")
-    parser.add_argument("--detail", choices=("line", "hops", "full"), default="hops", help="how much is told (hops)")
-    parser.add_argument("--json", action="store_true", help="tell everything as JSON")
-    parser.add_argument("--reply", action="store_true", help="tell the way of the peer's answer, too")
-    parser.add_argument("packet", nargs="+", metavar="PACKET", help=_FORMS)
+    given.add_argument("--ttl", type=int, metavar="N", help="its time to live or hop limit")
+    given.add_argument("--mark", type=_number, metavar="N", help="its mark (if this host sends it)")
+    given.add_argument("--uid", type=int, metavar="N", help="the user who sends it (if this host does; default 0)")
+    given.add_argument("--pcap", type=Path, metavar="FILE", help="take it from a capture (needs the extra pcap)")
+    given.add_argument(
+        "--record", type=int, default=1, metavar="N", help="which record of the capture (default the first)"
+    )
+    told = parser.add_argument_group("what is told")
+    told.add_argument("--detail", choices=("line", "hops", "full"), default="hops", help="how much is told (hops)")
+    told.add_argument("--branches", action="store_true", help="every random choice, with probabilities")
+    told.add_argument(
+        "--most", type=int, default=MOST_BRANCHES, metavar="N", help="branches that are followed (%(default)s)"
+    )
+    told.add_argument("--reply", action="store_true", help="the way of the peer's answer, too")
+    told.add_argument("--why-dropped", action="store_true", help="only what drops it")
+    told.add_argument(
+        "--why-not", nargs=3, metavar=("TABLE", "CHAIN", "NUMBER"), help="only why this rule does not match"
+    )
+    told.add_argument("--nft", action="store_true", help="with --why-not: a rule of iptables-nft")
+    told.add_argument("--json", action="store_true", help="everything as JSON")
+    told.add_argument("--html", type=Path, metavar="FILE", help="write a page with everything, too")
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
-#: What is loaded, in this order: rules may look up sets. Each option, with what wrote its file.
-_LOADERS = {
-    "ipset-save": "ipset save",
-    "iptables-save": "iptables-save",
-    "ip6tables-save": "ip6tables-save",
-    "ipvsadm-save": "ipvsadm -Sn",
-}
-_READERS = {
-    "ipset-save": ("ipset", "restore"),
-    "iptables-save": ("iptables-restore",),
-    "ip6tables-save": ("ip6tables-restore",),
-    "ipvsadm-save": ("ipvsadm", "-R"),
-}
+def _number(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 0xFFFFFFFF:
+        raise argparse.ArgumentTypeError(f"not a number of 32 bits: {text!r}")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain one packet."""
-    packet = _packet(args.packet)
-    explanation = explain(_node(args), packet, args.iface, reply=args.reply)
-    print(json.dumps(explanation.to_dict(), indent=2) if args.json else _told(explanation, args.detail))
+    packet = _packet(args)
+    if args.iface and (args.mark is not None or args.uid is not None):
+        raise ConfigError("--mark and --uid are of what this host sends, not of what comes in")
+    node = node_of(args)
+    if args.why_dropped or args.why_not:
+        why = why_dropped(node, packet, args.iface) if args.why_dropped else _why_not(args, node, packet)
+        print(json.dumps({"packet": str(packet), "why": why}, indent=2) if args.json else why)
+        return 0
+    owner = Owner(uid=args.uid or 0)
+    told = explain(
+        node,
+        packet,
+        args.iface,
+        reply=args.reply,
+        branches=args.branches,
+        most=args.most,
+        owner=owner,
+        mark=args.mark or 0,
+    )
+    if args.html is not None:
+        _write_page(args.html, told)
+    if args.json:
+        print(json.dumps(told.to_dict(), indent=2))
+    else:
+        story(_told(told, args.detail))
     return 0
 
 
-def _told(explanation: Explanation, detail: str) -> str:
+def _why_not(args: argparse.Namespace, node: Node, packet: Packet) -> str:
+    table, chain, number = args.why_not
+    if not (number.isascii() and number.isdigit()):
+        raise ConfigError(f"--why-not: not the number of a rule: {number!r}")
+    return why_not(node, packet, args.iface, table, chain, int(number), nft=args.nft, mark=args.mark or 0)
+
+
+def _told(told: Explanation, detail: str) -> str:
     if detail == "line":
-        return "\n".join(each.line() for each in (explanation, *explanation.answers))
-    return explanation.full() if detail == "full" else explanation.hops()
+        return "\n".join([each.line() for each in (told, *told.answers)] + ([told.remark] if told.remark else []))
+    return told.full() if detail == "full" else told.hops()
 
 
-def _node(args: argparse.Namespace) -> Node:
-    """The node that the options describe."""
-    node = Node(seed=args.seed)
-    for text in args.interface:
-        name, _, addresses = text.partition("=")
-        node.add_interface(name, [address for address in addresses.split(",") if address])
-    if args.setup is not None:
-        done = node.run(_text(args.setup))
-        if done.returncode:
-            raise ConfigError(f"{args.setup}: {done.stderr.strip()}")
-    for route in args.route:
-        _command(node, f"--route {route}", "ip", "route", "add", *route.split())
-    for option, (name, *words) in _READERS.items():
-        path = getattr(args, option.replace("-", "_"))
-        if path is not None:
-            _command(node, str(path), name, *words, stdin=_text(path))
-    return node
-
-
-def _command(node: Node, whence: str, name: str, *words: str, stdin: str = "") -> None:
-    done = TOOLS[name](node, name, list(words), stdin)
-    if done.returncode:
-        raise ConfigError(f"{whence}: {done.stderr.strip()}")
-
-
-def _text(path: Path) -> str:
+def _write_page(path: Path, told: Explanation) -> None:
+    head = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>svcsim trace</title></head>\n'
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        path.write_text(f"{head}<body>{told._repr_html_()}</body></html>\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--html: {error}") from None
 
 
-def _packet(words: list[str]) -> Packet:
-    """A packet from its words, or from bytes in hex."""
+def _packet(args: argparse.Namespace) -> Packet:
+    """The packet that the options name."""
+    if (args.pcap is None) is not bool(args.packet):
+        raise PacketError("name one packet: by words, or by --pcap")
+    packet = read_packet(args.packet) if args.pcap is None else _captured(args.pcap, args.record)
+    if args.ttl is None:
+        return packet
+    if not 0 <= args.ttl <= 255:
+        raise PacketError(f"--ttl: not a number from 0 to 255: {args.ttl}")
+    return packet.rewritten(ttl=args.ttl)
+
+
+def _captured(path: Path, record: int) -> Packet:
+    try:
+        with path.open("rb") as stream:
+            for seen in read_pcap(stream, lenient=True):
+                if seen.number == record:
+                    return seen.packet
+    except OSError as error:
+        raise PacketError(f"{path}: {error}") from None
+    raise PacketError(f"{path}: record {record} is not there, or carries no IP packet")
+
+
+def read_packet(words: list[str]) -> Packet:
+    """
+    A packet from its words, or from bytes in hex.
+
+    >>> print(read_packet(["icmp", "fd00::9", "fd00::1"]))
+    ICMPv6 fd00::9 > fd00::1 echo request id 1 seq 1, length 48
+    """
     match words:
         case ["tcp", source, target]:
             return Packet.tcp(source, target)
@@ -120,10 +164,23 @@ def _packet(words: list[str]) -> Packet:
             return Packet.tcp(source, target, flags=flags)
         case ["udp", source, target]:
             return Packet.udp(source, target)
-        case ["icmp", source, target]:
-            return Packet.echo(source, target)
+        case ["sctp", source, target]:
+            return Packet.sctp(source, target, _INIT)
+        case ["icmp" | "icmp6" | "icmpv6", source, target, *numbers] if len(numbers) <= 2:
+            return _icmp(source, target, numbers)
     try:
         data = bytes.fromhex("".join(words))
     except ValueError:
         raise PacketError(f"not a packet: {' '.join(words)!r}; one is {_FORMS}") from None
     return decode(data)
+
+
+def _icmp(source: str, target: str, numbers: list[str]) -> Packet:
+    if not numbers:
+        return Packet.echo(source, target)
+    if not all(number.isascii() and number.isdigit() and int(number) < 256 for number in numbers):
+        raise PacketError(f"not the type and code of an ICMP message: {' '.join(numbers)!r}")
+    type, code = (int(number) for number in (*numbers, "0")[:2])
+    four = "." in source
+    rest = 0x10001 if type in (_ECHO_TYPES[4 if four else 6], 0 if four else 129) else 0
+    return Packet.icmp(source, target, type, code, rest=rest)

@@ -81,7 +81,7 @@ class Branches(Generic[W]):
         return len(self.branches)
 
     def by_fate(self) -> list[Share]:
-        """The branches merged by what becomes of the packet, the likeliest first."""
+        """The branches merged by what becomes of the packet, the likeliest first of those that assume the same."""
         merged: dict[tuple[Any, str], list[Fraction]] = {}
         for branch in self.branches:
             merged.setdefault((branch.assumes, branch.fate), []).append(branch.probability)
@@ -89,7 +89,7 @@ class Branches(Generic[W]):
             Share(fate, assumes, sum(parts, Fraction(0)), len(parts)) for (assumes, fate), parts in merged.items()
         ]
         order = {assumes: place for place, assumes in enumerate(dict.fromkeys(share.assumes for share in shares))}
-        return sorted(shares, key=lambda share: (order[share.assumes], -share.probability))
+        return sorted(shares, key=lambda share: (order[share.assumes], -share.probability, share.fate))
 
     @property
     def cut(self) -> str:
