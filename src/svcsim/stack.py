@@ -65,6 +65,10 @@ class LocalStack:
         self._sockets[key] = socket
         return socket
 
+    def listens(self, protocol: str, port: int) -> bool:
+        """Whether a socket listens at *port* of all addresses."""
+        return (_PROTOCOLS[protocol], port, None) in self._sockets
+
     def close(self, socket: Socket) -> None:
         """Let a socket listen no more."""
         if self._sockets.pop((socket.proto, socket.port, socket.address), None) is None:

@@ -31,6 +31,7 @@ __all__ = [
     "Trace",
     "TraceEvent",
     "Tracked",
+    "Undecided",
     "Walked",
 ]
 
@@ -97,6 +98,19 @@ class RuleMatched:
 
     def __str__(self) -> str:
         return f"{self.table} {self.chain.name} rule {self.number}: {self.rule}"
+
+
+@attrs.define
+class Undecided:
+    """Whether rule *number* of *chain* matches nobody knows: a match of it is not modelled."""
+
+    table: str
+    chain: Any
+    number: int
+    rule: Any
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.chain.name} rule {self.number}: not known whether it matches: {self.rule}"
 
 
 @attrs.define
@@ -231,6 +245,7 @@ TraceEvent = (
     Stage
     | Walked
     | RuleMatched
+    | Undecided
     | Returned
     | Policy
     | Tracked

@@ -155,7 +155,7 @@ def read_packet(words: list[str]) -> Packet:
     A packet from its words, or from bytes in hex.
 
     >>> print(read_packet(["icmp", "fd00::9", "fd00::1"]))
-    ICMPv6 fd00::9 > fd00::1 echo request id 1 seq 1, length 48
+    ICMPV6 fd00::9 > fd00::1 echo request id 1 seq 1, length 48
     """
     match words:
         case ["tcp", source, target]:

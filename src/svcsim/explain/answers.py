@@ -5,15 +5,15 @@ The way back: what the peer of a packet answers, and why there is no answer.
 from __future__ import annotations
 
 from svcsim.addr import Family
-from svcsim.explain.fate import dropped_by, endpoint, own_sent, trace_of
-from svcsim.hooks import Verdict
+from svcsim.explain.fate import dropped_by, endpoint, own_sent, trace_of, undecided_by
 from svcsim.lb.service import ForwardingMethod
 from svcsim.outcome import Outcome
-from svcsim.packet import Icmp, Packet, Sctp, Tcp, Udp
+from svcsim.packet import Icmp, Packet, Proto, Sctp, Tcp, Udp
 from svcsim.trace import Scheduled
 
-__all__ = ["answer_to", "answers_of", "no_answer"]
+__all__ = ["answer_to", "answers_of", "no_answer", "socket_of"]
 
+_SOCKETS: dict[int, str] = {Proto.TCP: "tcp", Proto.UDP: "udp", Proto.SCTP: "sctp"}
 _ECHO = {Family.IPV4: (8, 0), Family.IPV6: (128, 129)}
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _MASK = 0xFFFFFFFF
@@ -74,6 +74,12 @@ def answers_of(outcome: Outcome) -> list[tuple[Packet, str]]:
     return told
 
 
+def socket_of(packet: Packet) -> tuple[str, int] | None:
+    """The socket that somebody has who sends *packet*: its protocol and port; None if it takes none."""
+    name = _SOCKETS.get(packet.proto)
+    return None if name is None or packet.header is None or not packet.sport else (name, packet.sport)
+
+
 def no_answer(outcome: Outcome) -> str:
     """Why no answer comes by this host, empty if one does."""
     for event in trace_of(outcome):
@@ -81,7 +87,7 @@ def no_answer(outcome: Outcome) -> str:
             method = event.destination.method
             if method in (ForwardingMethod.ROUTE, ForwardingMethod.TUNNEL, ForwardingMethod.BYPASS):
                 return f"no answer of {event.destination} comes back this way ({method.label}): {_REASONS[method]}"
-    if outcome.verdict is Verdict.UNKNOWN:
+    if undecided_by(outcome):
         return "whether anybody answers is not known"
     if dropped_by(outcome):
         told = [str(sent.packet) for sent in outcome.sent if sent.answer]
@@ -89,5 +95,6 @@ def no_answer(outcome: Outcome) -> str:
     if answers_of(outcome):
         return ""
     if outcome.delivered:
-        return "this host itself has answered, if at all"
+        told = [str(sent.packet) for sent in outcome.sent]
+        return f"this host answers itself: {'; '.join(told)}" if told else "this host does not answer"
     return "no answer is known to such a packet" if own_sent(outcome) else "nobody answers: it did not arrive"

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from svcsim.errors import ConfigError
-from svcsim.explain.answers import answers_of, no_answer
+from svcsim.explain.answers import answers_of, no_answer, socket_of
 from svcsim.explain.branches import Branches, follow
 from svcsim.explain.chance import Dice, Script, ScriptedStream
 from svcsim.explain.copying import World
 from svcsim.explain.explanation import Explanation
+from svcsim.explain.fate import undecided_by
 from svcsim.hooks import Owner
 from svcsim.outcome import Outcome
 from svcsim.packet import Packet
@@ -52,9 +53,9 @@ class Journey:
             return self.node.receive(packet, iface, trace=True)
         return self.node.send(packet, owner=self._owner, mark=self._mark, trace=True)
 
-    def branches(self, *, chance: bool, most: int) -> Branches[Explanation]:
-        """Every way that it can go."""
-        return follow(self._go_by, chance=chance, most=most)
+    def branches(self, most: int) -> Branches[Explanation]:
+        """Every way that it can go, up to *most*."""
+        return follow(self._go_by, most)
 
     def _go_by(self, script: Script) -> tuple[str, Explanation]:
         self._world.rewind()
@@ -68,7 +69,14 @@ class Journey:
         return way.fate, way
 
     def answers(self, outcome: Outcome) -> Iterator[Explanation]:
-        """What comes back after *outcome*, which is how it went last: the peers' answers, one after the other."""
+        """
+        What comes back after *outcome*, which is how it went last: the peers' answers, one after the other.
+
+        If the host sent the packet, the process that did has a socket that takes them.
+        """
+        socket = socket_of(self.packet)
+        if not self.iface and socket is not None and not self.node.stack.listens(*socket):
+            self.node.listen(*socket)
         for packet, iface in answers_of(outcome):
             yield Explanation(packet, iface, self._carry(packet, iface))
 
@@ -88,8 +96,8 @@ def explain(
     Explain what *node* would do with *packet* from *iface* now; with *reply*, also with the peer's answer to it.
 
     Without an *iface* the host itself sends it, as a process of *owner* and with a *mark*. With *branches* every random
-    choice on its way is followed, each with its probability, up to *most* ways; what is not modelled is always followed
-    both ways.
+    choice on its way is followed, each with its probability, up to *most* ways; so it always is if something that is not
+    modelled decides, which is then followed both ways.
 
     It happens on a copy: the node's counters, connections, draws and clock stay as they are, and what is told is what
     `Node.receive` would do next. The copy costs some milliseconds for a small node, and grows with its rules and
@@ -109,7 +117,7 @@ def explain(
     journey = Journey(node, packet, iface, owner, mark)
     outcome, followed = journey.go(), None
     if branches or outcome.unknown:
-        followed = journey.branches(chance=branches, most=most)
+        followed = journey.branches(most)
         outcome = journey.go()
     if not reply:
         return Explanation(packet, iface, outcome, branches=followed)
@@ -130,4 +138,5 @@ def why_dropped(node: Node, packet: Packet, iface: str = "") -> str:
     'filter INPUT: policy DROP'
     """
     explanation = explain(node, packet, iface)
-    return explanation.dropped_by or f"not dropped: {explanation.fate}"
+    known = not undecided_by(explanation.outcome)
+    return explanation.dropped_by or (f"not dropped: {explanation.fate}" if known else explanation.fate)

@@ -11,13 +11,14 @@ import heapq
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
 from svcsim.explain.chance import Choice, Script
+from svcsim.explain.shares import Assumed, Share, merge
 
-__all__ = ["Branch", "Branches", "Share", "follow"]
+__all__ = ["Branch", "Branches", "follow"]
 
 W = TypeVar("W")
 #: So many outcomes are named in one line.
@@ -34,32 +35,10 @@ class Branch(Generic[W]):
     """
 
     probability: Fraction
-    assumes: tuple[tuple[str, bool], ...]
+    assumes: Assumed
     fate: str
     way: W
     wide: tuple[tuple[str, int], ...] = ()
-
-
-@attrs.frozen
-class Share:
-    """What all *branches* (their number) with one *fate* and the same assumptions have together."""
-
-    fate: str
-    assumes: tuple[tuple[str, bool], ...]
-    probability: Fraction
-    branches: int
-
-    def __str__(self) -> str:
-        text = self.fate if self.probability == 1 else f"{self.fate} with {float(self.probability):.4g}"
-        return f"if {_conditions(self.assumes)}: {text}" if self.assumes else text
-
-
-def _conditions(assumes: tuple[tuple[str, bool], ...]) -> str:
-    told = []
-    for what, holds in assumes:
-        verb = "act" if what.startswith("-j") else "hold"
-        told.append(f"{what} {verb}s" if holds else f"{what} does not {verb}")
-    return " and ".join(told)
 
 
 @attrs.frozen(eq=False)
@@ -82,14 +61,11 @@ class Branches(Generic[W]):
 
     def by_fate(self) -> list[Share]:
         """The branches merged by what becomes of the packet, the likeliest first of those that assume the same."""
-        merged: dict[tuple[Any, str], list[Fraction]] = {}
-        for branch in self.branches:
-            merged.setdefault((branch.assumes, branch.fate), []).append(branch.probability)
-        shares = [
-            Share(fate, assumes, sum(parts, Fraction(0)), len(parts)) for (assumes, fate), parts in merged.items()
-        ]
-        order = {assumes: place for place, assumes in enumerate(dict.fromkeys(share.assumes for share in shares))}
-        return sorted(shares, key=lambda share: (order[share.assumes], -share.probability, share.fate))
+        return merge((branch.assumes, branch.fate, branch.probability) for branch in self.branches)
+
+    def _shares(self) -> list[str]:
+        assumed = any(branch.assumes for branch in self.branches)
+        return [f"{'either way: ' if assumed and not share.assumes else ''}{share}" for share in self.by_fate()]
 
     @property
     def cut(self) -> str:
@@ -109,14 +85,14 @@ class Branches(Generic[W]):
 
     def line(self) -> str:
         """All in one line."""
-        shares = [str(share) for share in self.by_fate()]
+        shares = self._shares()
         more = len(shares) - _IN_A_LINE
         told = shares[:_IN_A_LINE] + ([f"{more} more outcomes"] if more > 0 else [])
         return "; ".join(told + ([self.cut] if self.cut else []))
 
     def lines(self) -> list[str]:
         """A line for each outcome, and what was not followed."""
-        told = [str(share) for share in self.by_fate()]
+        told = self._shares()
         told += [self.cut] if self.cut else []
         for name, kinds in self.wide.items():
             many = str(kinds) if kinds < 1 << 32 else "very many"
@@ -124,18 +100,18 @@ class Branches(Generic[W]):
         return told
 
 
-def follow(run: Callable[[Script], tuple[str, W]], *, chance: bool, most: int) -> Branches[W]:
+def follow(run: Callable[[Script], tuple[str, W]], most: int) -> Branches[W]:
     """
     Go every way: *run* goes the one that a script says, and tells its fate and itself.
 
-    Without *chance* only what is not modelled is answered both ways. No more than *most* ways are gone.
+    No more than *most* ways are gone.
 
     >>> def flip_twice(script):
     ...     half = (Fraction(1, 2), Fraction(1, 2))
     ...     return "".join("HT"[script.take(half)] for _ in range(2)), None
-    >>> [(str(share), share.branches) for share in follow(flip_twice, chance=True, most=99).by_fate()]
+    >>> [(str(share), share.branches) for share in follow(flip_twice, 99).by_fate()]
     [('HH with 0.25', 1), ('HT with 0.25', 1), ('TH with 0.25', 1), ('TT with 0.25', 1)]
-    >>> follow(flip_twice, chance=True, most=3).unexplored
+    >>> follow(flip_twice, 3).unexplored
     Fraction(1, 4)
     """
     order = count()
@@ -143,7 +119,7 @@ def follow(run: Callable[[Script], tuple[str, W]], *, chance: bool, most: int) -
     found: list[Branch[W]] = []
     while waiting and len(found) < most:
         _, _, chosen = heapq.heappop(waiting)
-        script = Script(chosen, chance)
+        script = Script(chosen)
         fate, way = run(script)
         found.append(_branch(script, fate, way))
         weight, taken = Fraction(1), tuple(choice.taken for choice in script.met)

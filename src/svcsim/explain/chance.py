@@ -40,12 +40,10 @@ class Script:
     """
     What is *chosen* at the first forks; what was *met* on the way, those among it.
 
-    Draws are answered by the script if *chance* says so, else as the streams draw. *wide* names the draws that were too
-    wide to be followed, each with how many things it could have meant.
+    *wide* names the draws that were too wide to be followed, each with how many things it could have meant.
     """
 
     chosen: tuple[int, ...] = ()
-    chance: bool = True
     met: list[Choice] = attrs.field(factory=list)
     wide: list[tuple[str, int]] = attrs.field(factory=list)
 
@@ -102,26 +100,21 @@ class ScriptedStream(Stream):
     def below(self, bound: int, *, period: int = 0) -> int:
         """Draw a number, or take the one that the script says."""
         kinds = period if 0 < period < bound else bound
-        if not self._scripted or kinds > _WIDEST:
+        if self._dice.script is None or kinds > _WIDEST:
             self._note(kinds)
             return super().u64() * bound >> 64
         return self._take([len(range(first, bound, kinds)) for first in range(kinds)])
 
     def falls_below(self, threshold: int, bits: int) -> bool:
         """Draw, or answer as the script says: 0 stands for yes."""
-        if not self._scripted:
+        if self._dice.script is None:
             return super().falls_below(threshold, bits)
         threshold = min(threshold, 1 << bits)
         return self._take([threshold, (1 << bits) - threshold]) == 0
 
     def pick(self, weights: Sequence[int]) -> int:
         """Draw a place, or take the one that the script says."""
-        return self._take(weights) if self._scripted else super().pick(weights)
-
-    @property
-    def _scripted(self) -> bool:
-        script = self._dice.script
-        return script is not None and script.chance
+        return super().pick(weights) if self._dice.script is None else self._take(weights)
 
     def _take(self, weights: Sequence[int]) -> int:
         script = self._dice.script
@@ -133,5 +126,5 @@ class ScriptedStream(Stream):
 
     def _note(self, kinds: int) -> None:
         script = self._dice.script
-        if script is not None and script.chance and kinds > 1:
+        if script is not None and kinds > 1:
             script.wide.append((self._dice.name_of(self), kinds))

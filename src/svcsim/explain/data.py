@@ -25,6 +25,7 @@ from svcsim.trace import (
     Stage,
     TraceEvent,
     Tracked,
+    Undecided,
     Walked,
 )
 
@@ -41,6 +42,7 @@ def events_of(trace: Sequence[TraceEvent]) -> list[dict[str, Any]]:
                           the first ``test`` that failed and ``why``
     ``RuleMatched``       ``table``, ``chain``, ``number``, ``rule``, ``packets``, ``bytes`` (before and after),
                           ``probability`` if it depends on a draw, ``sets`` if it looked into any
+    ``Undecided``         ``table``, ``chain``, ``number``, ``rule``: something in it is not modelled
     ``Returned``          ``table``, ``chain``, ``to``, ``number`` (0: the policy is next)
     ``Policy``            ``table``, ``chain``, ``policy``, ``packets``, ``bytes``
     ``Tracked``           ``state``, ``connection``, ``why``
@@ -75,6 +77,8 @@ def _known(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | Non
             known |= {} if chance is None else {"probability": chance}
             sets = sets_asked(rule, before) if isinstance(before, Walked) else []
             return known | ({"sets": sets} if sets else {})
+        case Undecided(table=table, chain=chain, number=number, rule=rule):
+            return {"table": table, "chain": chain.name, "number": number, "rule": str(rule)}
         case Returned(table=table, chain=chain, to=to, number=number):
             return {"table": table, "chain": chain.name, "to": to.name, "number": number}
         case Policy(table=table, chain=chain):

@@ -11,9 +11,10 @@ import attrs
 from svcsim.errors import PacketError
 from svcsim.explain.branches import Branches
 from svcsim.explain.data import events_of
-from svcsim.explain.fate import backend_of, dropped_by, fate_of, trace_of
+from svcsim.explain.fate import backend_of, dropped_by, fate_of, trace_of, undecided_by
 from svcsim.explain.likelihood import chances_of
 from svcsim.explain.page import page_of
+from svcsim.explain.shares import conditions
 from svcsim.explain.words import hops_of
 from svcsim.hooks import Verdict
 from svcsim.outcome import Outcome
@@ -22,6 +23,9 @@ from svcsim.trace import Trace
 from svcsim.wire import encode
 
 __all__ = ["Explanation"]
+
+#: Of so many branches the whole way is told, where something is not modelled.
+_TOLD_IN_FULL = 8
 
 
 @attrs.frozen(eq=False)
@@ -70,7 +74,8 @@ class Explanation:
         """All in one line; with branches each outcome and its probability."""
         came = f"{self.iface}: {self.packet}" if self.iface else str(self.packet)
         if self.branches is not None:
-            return f"{came} => {self.branches.line()}"
+            unknown = f"{self.fate}; " if undecided_by(self.outcome) else ""
+            return f"{came} => {unknown}{self.branches.line()}"
         ends = [f"dropped by {self.dropped_by}"] if self.dropped_by else []
         ends += [f"{'answered' if sent.answer else 'sent'} by {sent}" for sent in self.outcome.sent]
         ends += [f"delivered to {delivery}" for delivery in self.outcome.delivered]
@@ -95,10 +100,10 @@ class Explanation:
         if self.branches is not None:
             lines += ["", f"{len(self.branches)} branches:" if len(self.branches) > 1 else "1 branch:"]
             lines += [f"    {line}" for line in self.branches.lines()]
-            if full and len(self.branches) > 1 and self.outcome.unknown:
-                for branch in self.branches:
+            if full and self.outcome.unknown:
+                for branch in self.branches.branches[:_TOLD_IN_FULL]:
                     told = branch.way._told(full=False).splitlines()
-                    lines += ["", f"  {_heading(branch.assumes)}", *(f"    {line}" for line in told)]
+                    lines += ["", f"  if {conditions(branch.assumes)}:", *(f"    {line}" for line in told)]
         for answer in self.answers:
             lines += ["", "and the answer:", answer._told(full=full)]
         return "\n".join([*lines, self.remark] if self.remark else lines)
@@ -108,7 +113,7 @@ class Explanation:
         """The end of the story, where it is not the last thing told anyway."""
         if self.dropped_by:
             return f"dropped by {self.dropped_by}"
-        return self.fate if self.verdict is Verdict.UNKNOWN else ""
+        return self.fate if undecided_by(self.outcome) else ""
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -152,10 +157,6 @@ def _hex(packet: Packet) -> str | None:
         return encode(packet).hex()
     except PacketError:
         return None
-
-
-def _heading(assumes: tuple[tuple[str, bool], ...]) -> str:
-    return " and ".join(f"{what} {'holds' if holds else 'does not hold'}" for what, holds in assumes) + ":"
 
 
 def _branches_as_data(branches: Branches[Explanation]) -> dict[str, Any]:

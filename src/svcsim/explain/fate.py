@@ -12,7 +12,7 @@ from svcsim.outcome import Outcome, Sent
 from svcsim.packet import Icmp, Packet
 from svcsim.trace import Dropped, Note, Policy, RuleMatched, Scheduled, Stage, Trace, TraceEvent
 
-__all__ = ["backend_of", "dropped_by", "endpoint", "fate_of", "own_sent", "trace_of"]
+__all__ = ["backend_of", "dropped_by", "endpoint", "fate_of", "own_sent", "trace_of", "undecided_by"]
 
 
 def trace_of(outcome: Outcome) -> Trace:
@@ -64,15 +64,16 @@ def fate_of(packet: Packet, outcome: Outcome) -> str:
 
     A source that NAT chose, and what the host answered, are left out.
     """
-    if outcome.verdict is Verdict.UNKNOWN:
-        return f"not known: {outcome.unknown[0]} is not modelled"
+    undecided = undecided_by(outcome)
+    if undecided:
+        return f"not known: {undecided} is not modelled"
     cause = dropped_by(outcome)
     if cause:
         return f"dropped by {cause}"
     backend = backend_of(packet, outcome)
     if backend and (own_sent(outcome) or outcome.delivered):
         return backend + _way_to(outcome)
-    ends = [f"{_destination(sent.packet)} by {sent.device}" for sent in own_sent(outcome)]
+    ends = [f"sent to {_destination(sent.packet)} by {sent.device}" for sent in own_sent(outcome)]
     ends += [f"delivered to {delivery.to}" for delivery in outcome.delivered]
     notes = [event.text for event in trace_of(outcome) if isinstance(event, Note) and event.text.startswith("held")]
     return "; ".join(dict.fromkeys(ends)) or "; ".join(notes) or f"ended: {outcome.verdict.name.lower()}"
@@ -84,6 +85,15 @@ def _way_to(outcome: Outcome) -> str:
             method = event.destination.method
             return "" if method is ForwardingMethod.MASQ else f" ({method.label})"
     return ""
+
+
+def undecided_by(outcome: Outcome) -> str:
+    """What is not modelled and decides what becomes of the packet, empty if nothing does."""
+    if not outcome.unknown:
+        return ""
+    arrived = own_sent(outcome) or outcome.delivered
+    decides = outcome.verdict is Verdict.UNKNOWN or not (arrived or dropped_by(outcome))
+    return outcome.unknown[0] if decides else ""
 
 
 def dropped_by(outcome: Outcome) -> str:

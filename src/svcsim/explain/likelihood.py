@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from svcsim.explain.refusals import chance_of, refusals
+from svcsim.explain.refusals import BY_CHANCE, chance_of, refusals
 from svcsim.lb.schedulers.twos import PowerOfTwoChoices
 from svcsim.trace import RuleMatched, Scheduled, Trace, Walked
 
@@ -40,7 +40,7 @@ def _chance_of_stretch(walked: Walked, matched: RuleMatched | None) -> float:
     likely = 1.0
     for refusal in refusals(walked, but=matched.number if matched else 0):
         chance = chance_of(refusal.rule)
-        if chance is not None and "chance" in refusal.why:
+        if chance is not None and refusal.why == BY_CHANCE:
             likely *= 1 - chance
     chance = chance_of(matched.rule) if matched is not None else None
     return likely if chance is None else likely * chance

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from svcsim.explain.words import Line, hops_of, told_of
-from svcsim.hooks import Hook, Verdict
+from svcsim.hooks import Hook
 from svcsim.trace import Delivered, Dropped, Left, Rewritten, Routed, Scheduled, Stage, TraceEvent
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def page_of(story: Explanation) -> str:
 
 def _parts(story: Explanation) -> Iterator[str]:
     came = f"{story.iface} receives" if story.iface else "this host sends"
-    colour = _RED if story.dropped_by else _GREY if story.verdict is Verdict.UNKNOWN else _GREEN
+    colour = _RED if story.dropped_by else _GREY if story.outcome.unknown else _GREEN
     yield f"<p>{escape(came)} <b>{escape(str(story.packet))}</b></p>"
     yield f'<p style="color:{colour}">{escape(story.fate)}</p>'
     if story.branches is not None:

@@ -29,9 +29,14 @@ def placed(trace: Sequence[TraceEvent]) -> Iterator[tuple[Hook | None, TraceEven
         if hook is Hook.LOCAL_OUT and (before < 0 or trace[before].hook is not hook):  # type: ignore[union-attr]
             start = next((i for i in range(start, end) if isinstance(trace[i], Routed)), start)
         for i in range(start, end + 1):
-            if hooks[i] is None and not isinstance(trace[i], Routed | Left | Delivered):
+            if hooks[i] is None and not _between(trace[i]):
                 hooks[i] = hook
     return zip(hooks, trace, strict=True)
+
+
+def _between(event: TraceEvent) -> bool:
+    """Whether it happens between hooks, as routing does but where a hook function asks for it."""
+    return isinstance(event, Left | Delivered) or (isinstance(event, Routed) and not event.again)
 
 
 #: The hooks that a packet has passed right before one; whatever was there before, if none is named.

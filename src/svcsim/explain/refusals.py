@@ -23,8 +23,10 @@ from svcsim.tables.names import protocol_name
 from svcsim.tables.rule import Header, Rule, destination_test, source_test
 from svcsim.trace import Walked
 
-__all__ = ["Refusal", "chance_of", "holds_in_set", "refusals", "sets_asked", "why_unmatched"]
+__all__ = ["BY_CHANCE", "Refusal", "chance_of", "holds_in_set", "refusals", "sets_asked", "why_unmatched"]
 
+#: Why a rule did not match that asks for nothing else in vain.
+BY_CHANCE = "not this time: by chance"
 _UNCOUNTED = Counting(update=False, members=False)
 #: What else decided.
 _MEMORY = {
@@ -96,10 +98,12 @@ def why_unmatched(link: Link, skb: Skb, state: HookState) -> tuple[str, str]:
             return str(match), _seen(match, skb) + _unless(unsure)
     if not unsure and not unknown:
         return " ".join(map(str, rule.matches)), "it would hold now: what it looks at has changed since"
-    reasons = [f"not this time: {_MEMORY.get(match.name, 'by what it remembers')}" for match in unsure]
+    if unknown:
+        return " ".join(map(str, unknown)), "assumed not to hold, as it is not modelled" + _unless(unsure)
     if chance_of(rule) is not None:
-        reasons = ["not this time: by chance"]
-    return " ".join(map(str, (*unsure, *unknown))), " or ".join(reasons + ["not modelled, not known"] * bool(unknown))
+        return " ".join(map(str, unsure)), BY_CHANCE
+    memories = (_MEMORY.get(match.name, "by what it remembers") for match in unsure)
+    return " ".join(map(str, unsure)), f"not this time: {' or '.join(memories)}"
 
 
 def _unless(unsure: list[Match]) -> str:

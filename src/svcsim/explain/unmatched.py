@@ -19,7 +19,7 @@ from svcsim.outcome import Outcome
 from svcsim.packet import Packet
 from svcsim.tables.chain import GOTO, JUMP, Chain
 from svcsim.tables.table import Table
-from svcsim.trace import Note, RuleMatched, Trace, Walked
+from svcsim.trace import RuleMatched, Trace, Undecided, Walked
 
 if TYPE_CHECKING:
     from svcsim.node import Node
@@ -87,14 +87,19 @@ class _Story:
                     continue
                 (refusal,) = (each for each in refusals(event) if each.number == number)
                 yield f"{refusal.test}: {refusal.why}"
+            elif isinstance(event, Undecided) and event.chain is chain and event.number == number:
+                yield f"not known: {self.outcome.unknown[0]} is not modelled"
 
     def _not_asked(self, chain: Chain, number: int, asked_for: frozenset[str]) -> str:
         """Why a rule was not asked at all: a walk ended before it, or never came to its chain."""
-        walks = [event for event in self._trace if isinstance(event, Walked) and event.chain is chain]
+        walks = [e for e in self._trace if isinstance(e, Walked | Undecided) and e.chain is chain]
         if walks:
-            before = [e for e in self._trace if isinstance(e, RuleMatched) and e.chain is chain and e.number < number]
-            unknown = [e.text for e in self._trace if isinstance(e, Note) and e.text.startswith("not known: ")]
-            ended = before[-1] if before else unknown[0] if unknown else walks[-1]
+            before = [
+                e
+                for e in self._trace
+                if isinstance(e, RuleMatched | Undecided) and e.chain is chain and e.number < number
+            ]
+            ended = before[-1] if before else walks[-1]
             return f"it was not asked: {ended} came before it"
         if chain.builtin:
             return f"it was not asked: the packet did not come to {chain.name}; {fate_of(self.packet, self.outcome)}"

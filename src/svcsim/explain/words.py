@@ -33,6 +33,7 @@ from svcsim.trace import (
     Stage,
     TraceEvent,
     Tracked,
+    Undecided,
     Walked,
 )
 
@@ -157,13 +158,15 @@ def _told(event: TraceEvent, before: TraceEvent | None, after: TraceEvent | None
         case Stage(name=name, verdict=verdict):
             return f"{name}: dropped" if verdict is Verdict.DROP else ""
         case Walked(table=table, chain=chain, start=start, stop=stop):
-            if isinstance(after, RuleMatched):
+            if isinstance(after, RuleMatched | Undecided):
                 return ""  # told with the rule that matched
             return f"{table} {chain.name}: no match in rule{f' {stop}' if start == stop else f's {start} to {stop}'}"
         case RuleMatched(table=table, chain=chain, number=number, rule=rule):
             passed = number - before.start if isinstance(before, Walked) else 0
             others = f" ({passed} before it did not match)" if passed else ""
             return f"{table} {chain.name} rule {number}{others}: {_rule(rule)}"
+        case Undecided(table=table, chain=chain, number=number, rule=rule):
+            return f"{table} {chain.name} rule {number}: not known whether it matches: {_rule(rule)}"
         case Policy(table=table, chain=chain):
             return f"{table} {chain.name}: policy {chain.policy.name}" if len(chain) else ""
         case Tracked(ctinfo=ctinfo, why=why):

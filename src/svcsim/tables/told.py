@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from svcsim.hooks import HookState, Skb
 from svcsim.snapshot import Snapshot
 from svcsim.tables.chain import END, GOTO, JUMP, POLICY, RETURN, Chain, Link
-from svcsim.trace import Dropped, Policy, Returned, RuleMatched, Told, TraceEvent, Walked
+from svcsim.trace import Dropped, Policy, Returned, RuleMatched, Told, TraceEvent, Undecided, Walked
 
 __all__ = ["ToldWalk"]
 
@@ -44,7 +44,8 @@ class ToldWalk(Told):
         for link, number, packets, bytes in self.steps:
             kind = link.kind
             at_end = kind == END or kind == POLICY
-            stop = number - 1 if at_end else number
+            undecided = self.unknown and link is self.steps[-1][0]
+            stop = number - 1 if at_end or undecided else number
             if stop >= start:
                 yield Walked(table, chain, start, stop, self._seen, self._state)
             start = number + 1
@@ -52,7 +53,9 @@ class ToldWalk(Told):
                 yield Policy(table, self._base, (packets, bytes), length)
             elif self.too_short and link is self.steps[-1][0]:
                 yield Dropped(f"{table} {chain.name}: too short for {link.rule}")
-            elif not at_end and not (self.unknown and link is self.steps[-1][0]):
+            elif undecided:
+                yield Undecided(table, chain, number, link.rule)
+            elif not at_end:
                 yield RuleMatched(table, chain, number, link.rule, (packets, bytes), length)
             if kind == JUMP:
                 calls.append((chain, start))
