@@ -21,7 +21,7 @@ LAYERS = [
     ["hooks", "columns", "tracking", "translation", "defrag", "icmp", "ingress", "snapshot"],
     ["tables/", "lb/"],
     ["tools/"],
-    ["outcome", "stack", "voice", "node", "network", "engine", "explain", "explain_copy", "explain_rules", "explain_text"],
+    ["outcome", "stack", "voice", "node", "network", "connection", "engine", "explain", "explain_copy", "explain_rules", "explain_text"],
     ["batch/", "kube/", "lab/"],
     ["conformance/", "testing", "console"],
     ["commands/"],
