@@ -15,7 +15,7 @@ from svcsim.kube.config import ProxyConfig
 from svcsim.kube.state import NodeInfo
 from svcsim.node import Node
 
-__all__ = ["NodePortAddresses", "node_addresses"]
+__all__ = ["NodePortAddresses", "is_loopback", "node_addresses"]
 
 _LOOPBACK = {Family.IPV4: Prefix.parse("127.0.0.0/8"), Family.IPV6: Prefix.parse("::1/128")}
 
@@ -25,6 +25,17 @@ def node_addresses(node: Node, family: Family, *, without: str = "") -> Iterator
     for device in node.devices.values():
         if device.name != without:
             yield from (held.address for held in device.of_family(family))
+
+
+def is_loopback(address: str) -> bool:
+    """
+    Whether an address is one of the host to itself.
+
+    >>> is_loopback("127.1.2.3"), is_loopback("::1"), is_loopback("10.0.0.1")
+    (True, True, False)
+    """
+    found = parse_address(address)
+    return found.value in _LOOPBACK[found.family]
 
 
 @attrs.frozen

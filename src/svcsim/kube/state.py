@@ -119,6 +119,11 @@ class ServedPort:
     endpoints: tuple[EndpointInfo, ...] = ()
     source: object = attrs.field(default=None, repr=False)
 
+    @property
+    def made_of(self) -> object:
+        """What tells whether it has changed: its source, or itself if that is not known."""
+        return self if self.source is None else self.source
+
 
 @attrs.frozen(kw_only=True)
 class NodeInfo:
@@ -128,6 +133,10 @@ class NodeInfo:
     ips: tuple[str, ...] = ()
     pod_cidrs: tuple[Prefix, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+
+    def primary(self, family: Family) -> str:
+        """Its primary address; one that nobody told is the loopback address."""
+        return self.ips[0] if self.ips else "127.0.0.1" if family is Family.IPV4 else "::1"
 
     @property
     def zone(self) -> str:
