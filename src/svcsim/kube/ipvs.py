@@ -12,12 +12,15 @@ from collections.abc import Iterator
 
 import attrs
 
-from svcsim.addr import Family, Prefix, format_address, parse_address
+from svcsim.addr import Family, format_address
 from svcsim.clock import SECOND
+from svcsim.kube.chains import missing_chains, missing_jumps, tool_of
+from svcsim.kube.detector import local_detector
 from svcsim.kube.ipvs_plan import IPVSPlan, make_plan
-from svcsim.kube.ipvs_rules import missing_chains, restore_text
+from svcsim.kube.ipvs_rules import CHAINS, JUMPS, restore_text
 from svcsim.kube.ipvs_servers import Leaving, ended, server_changes, unwanted_servers
 from svcsim.kube.ipvs_sets import missing_sets, set_changes
+from svcsim.kube.node_ports import NodePortAddresses, is_loopback, node_addresses
 from svcsim.kube.programmer import PROXY_MODES, Program, Programmer, Step
 from svcsim.kube.state import ProxyState
 from svcsim.lb.scheduler import make_scheduler
@@ -64,20 +67,20 @@ class IPVSProgrammer(Programmer):
         """Say what has to be done on *node* so that it serves *state*; a scheduler that it has not is refused."""
         settings, family = state.config.ipvs, state.family
         make_scheduler(settings.scheduler or "rr", node.kernel)
-        restore = "iptables-restore" if family is Family.IPV4 else "ip6tables-restore"
-        own = _own_addresses(node, family)
+        held, own = node.rules[family], _own_addresses(node, family)
         plan = make_plan(state, own, _node_port_addresses(state, node, own))
-        text = restore_text(plan, family, state.config, _not_local(state))
+        text = restore_text(plan, family, state.config, local_detector(state.config, state.node, family))
         steps = [
             *_parameters(state, node),
-            *missing_chains(node.rules[family]),
+            *missing_chains(held, ((table, chain) for table, chains in CHAINS.items() for chain in chains)),
+            *missing_jumps(held, JUMPS),
             *([] if _DEVICE in node.devices else [Step(f"ip link add {_DEVICE} type dummy")]),
             *missing_sets(node.ipsets, family),
             *server_changes(node.ipvs, plan.servers, self.leaving, first=self._first),
             *(self._look(node) if node.clock.now - self._looked >= _TERMINATION_PERIOD else ()),
             *_bindings(plan, node, family),
             *set_changes(node.ipsets, plan.entries, family),
-            Step(f"{restore} --noflush --counters", text),
+            Step(f"{tool_of(family)}-restore --noflush --counters", text),
             *_unbindings(plan, node, family),
             *unwanted_servers(node.ipvs, plan.servers, family, settings.exclude_cidrs, self.leaving),
         ]
@@ -138,42 +141,10 @@ def _addresses_of(node: Node, name: str, family: Family) -> list[str]:
 
 def _own_addresses(node: Node, family: Family) -> list[str]:
     """The node's addresses of *family*, but for loopback, link-local ones, and those of this mode's own device."""
-    return [
-        address
-        for name in node.devices
-        if name != _DEVICE
-        for address in _addresses_of(node, name, family)
-        if not _is_loopback(address) and not address.startswith("fe80:")
-    ]
+    held = (format_address(family, each) for each in node_addresses(node, family, without=_DEVICE))
+    return [each for each in held if not is_loopback(each) and not each.startswith("fe80:")]
 
 
 def _node_port_addresses(state: ProxyState, node: Node, own: list[str]) -> list[str]:
-    family = state.family
-    ranges = []
-    for word in state.config.node_port_addresses:
-        if word == "primary":
-            ranges += [Prefix.parse(ip) for ip in state.node.ips]
-        else:
-            ranges.append(Prefix.parse(word))
-    ranges = [each for each in ranges if each.family is family]
-    if not ranges or any(each.mask == 0 for each in ranges):
-        return own
-    every = [address for name in node.devices for address in _addresses_of(node, name, family)]
-    return [a for a in every if not _is_loopback(a) and any(parse_address(a).value in each for each in ranges)]
-
-
-def _is_loopback(address: str) -> bool:
-    return address.startswith("127.") or address == "::1"
-
-
-def _not_local(state: ProxyState) -> str:
-    config = state.config
-    if config.detect_local in ("ClusterCIDR", "NodeCIDR"):
-        ranges = config.cluster_cidrs if config.detect_local == "ClusterCIDR" else state.node.pod_cidrs
-        first = next((each for each in ranges if each.family is state.family), None)
-        return f"! -s {first}" if first is not None else ""
-    if config.detect_local == "BridgeInterface" and config.bridge_interface:
-        return f"! -i {config.bridge_interface}"
-    if config.detect_local == "InterfaceNamePrefix" and config.interface_name_prefix:
-        return f"! -i {config.interface_name_prefix}+"
-    return ""
+    chosen = NodePortAddresses.of(state.config, state.node, state.family)
+    return own if chosen.all else [each for each in chosen.found_on(node) if not is_loopback(each)]

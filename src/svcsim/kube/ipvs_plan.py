@@ -151,8 +151,8 @@ def _plan_load_balancer(draft: _Draft, info: ServicePortInfo, address: str) -> N
     draft.put("KUBE-LOAD-BALANCER-FW", portal)
     for held in info.source_ranges:
         draft.put("KUBE-LOAD-BALANCER-SOURCE-CIDR", f"{portal},{held}")
-    primary = [parse_address(ip).value for ip in draft.state.node.ips[:1]]
-    if any(ip in held for ip in primary for held in info.source_ranges):
+    primary = parse_address(draft.state.node.primary(draft.state.family)).value
+    if any(primary in held for held in info.source_ranges):
         draft.put("KUBE-LOAD-BALANCER-SOURCE-IP", f"{portal},{address}")  # a process here has the portal as its source
     else:
         draft.filtered.append(FilteredPortal(address, info.protocol, info.port))

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import attrs
 
 from svcsim.addr import Family
+from svcsim.kube.chains import Jump, forward_rules, mark_rules, table_text
 from svcsim.kube.config import ProxyConfig
+from svcsim.kube.detector import LocalDetector
 from svcsim.kube.ipvs_plan import IPVSPlan
 from svcsim.kube.ipvs_sets import PROXY_SETS, set_name
-from svcsim.kube.programmer import Step
-from svcsim.tables.table import Ruleset
 
-__all__ = ["CHAINS", "missing_chains", "restore_text"]
+__all__ = ["CHAINS", "JUMPS", "restore_text"]
 
 #: The chains of each table, in the order in which they are written.
 CHAINS = {
@@ -33,17 +33,22 @@ CHAINS = {
     ),
 }
 
-#: Table, built-in chain, own chain, comment; each goes to the top of its chain, so the last stands first.
-_JUMPS = (
-    ("nat", "OUTPUT", "KUBE-SERVICES", "kubernetes service portals"),
-    ("nat", "PREROUTING", "KUBE-SERVICES", "kubernetes service portals"),
-    ("nat", "POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules"),
-    ("filter", "FORWARD", "KUBE-FORWARD", "kubernetes forwarding rules"),
-    ("filter", "INPUT", "KUBE-NODE-PORT", "kubernetes health check rules"),
-    ("filter", "INPUT", "KUBE-PROXY-FIREWALL", "kube-proxy firewall rules"),
-    ("filter", "FORWARD", "KUBE-PROXY-FIREWALL", "kube-proxy firewall rules"),
-    ("filter", "INPUT", "KUBE-IPVS-FILTER", "kubernetes ipvs access filter"),
-    ("filter", "OUTPUT", "KUBE-IPVS-OUT-FILTER", "kubernetes ipvs access filter"),
+_PORTALS, _FIREWALL, _ACCESS = (
+    "kubernetes service portals",
+    "kube-proxy firewall rules",
+    "kubernetes ipvs access filter",
+)
+#: In the order in which they are made; each goes to the top of its chain, so the last stands first.
+JUMPS = (
+    Jump("nat", "OUTPUT", "KUBE-SERVICES", _PORTALS),
+    Jump("nat", "PREROUTING", "KUBE-SERVICES", _PORTALS),
+    Jump("nat", "POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules"),
+    Jump("filter", "FORWARD", "KUBE-FORWARD", "kubernetes forwarding rules"),
+    Jump("filter", "INPUT", "KUBE-NODE-PORT", "kubernetes health check rules"),
+    Jump("filter", "INPUT", "KUBE-PROXY-FIREWALL", _FIREWALL),
+    Jump("filter", "FORWARD", "KUBE-PROXY-FIREWALL", _FIREWALL),
+    Jump("filter", "INPUT", "KUBE-IPVS-FILTER", _ACCESS),
+    Jump("filter", "OUTPUT", "KUBE-IPVS-OUT-FILTER", _ACCESS),
 )
 
 #: Chain, what stands before the match, set, directions, target: the rules of nat that come first.
@@ -62,30 +67,11 @@ _FIRST = (
 _FROM_OUTSIDE = "-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL"
 
 
-def missing_chains(rules: Ruleset) -> list[Step]:
-    """What makes the chains and jumps that *rules* has not; those that are there keep their places."""
-    tool = "iptables" if rules.family is Family.IPV4 else "ip6tables"
-    steps = []
-    for table, chains in CHAINS.items():
-        held = rules.tables.get(table)
-        steps += [Step(f"{tool} -t {table} -N {chain}") for chain in chains if held is None or chain not in held.chains]
-    for table, source, chain, comment in _JUMPS:
-        held = rules.tables.get(table)
-        jump = f'-m comment --comment "{comment}" -j {chain}'
-        if held is None or all(str(link.rule) != jump for link in held.chains[source]):
-            steps.append(Step(f"{tool} -t {table} -I {source} {jump}"))
-    return steps
-
-
-def restore_text(plan: IPVSPlan, family: Family, config: ProxyConfig, not_local: str) -> str:
-    """
-    What ``iptables-restore --noflush`` reads: all chains of this mode with all their rules.
-
-    *not_local* is the match for what no pod of the cluster sent, empty where nothing can tell.
-    """
+def restore_text(plan: IPVSPlan, family: Family, config: ProxyConfig, detector: LocalDetector | None) -> str:
+    """What ``iptables-restore --noflush`` reads: all chains of this mode with all their rules."""
     rules = _Rules(plan, family)
-    nat = [*_nat_rules(rules, config, not_local), *_masquerade_rules(config)]
-    return _table("nat", nat) + _table("filter", list(_filter_rules(rules, config)))
+    nat = (*(f"-A {rule}" for rule in _nat_rules(rules, config, detector)), *mark_rules(config))
+    return table_text("nat", CHAINS["nat"], nat) + table_text("filter", CHAINS["filter"], _filter_rules(rules, config))
 
 
 @attrs.frozen
@@ -105,7 +91,7 @@ class _Rules:
         return bool(self.plan.entries[name])
 
 
-def _nat_rules(rules: _Rules, config: ProxyConfig, not_local: str) -> Iterator[str]:
+def _nat_rules(rules: _Rules, config: ProxyConfig, detector: LocalDetector | None) -> Iterator[str]:
     loopback = "127.0.0.0/8" if rules.family is Family.IPV4 else "::1/128"
     yield f"KUBE-SERVICES -s {loopback} -j RETURN"
     for chain, protocol, name, directions, target in _FIRST:
@@ -114,8 +100,8 @@ def _nat_rules(rules: _Rules, config: ProxyConfig, not_local: str) -> Iterator[s
     if rules.filled("KUBE-CLUSTER-IP"):
         if config.masquerade_all:
             who = rules.about("KUBE-CLUSTER-IP", "dst,dst")
-        elif not_local:
-            who = f"{rules.about('KUBE-CLUSTER-IP', 'dst,dst')} {not_local}"
+        elif detector is not None:
+            who = f"{rules.about('KUBE-CLUSTER-IP', 'dst,dst')} {detector.not_local}"
         else:  # only a process here that has the cluster IP itself as its source
             who = rules.about("KUBE-CLUSTER-IP", "src,dst")
         yield f"KUBE-SERVICES {who} -j KUBE-MARK-MASQ"
@@ -132,16 +118,13 @@ def _nat_rules(rules: _Rules, config: ProxyConfig, not_local: str) -> Iterator[s
             yield f"KUBE-SERVICES {rules.match(name, 'dst,dst')} -j ACCEPT"
 
 
-def _masquerade_rules(config: ProxyConfig) -> Iterator[str]:
-    mark = f"0x{config.mark:08x}"
-    yield f"KUBE-POSTROUTING -m mark ! --mark {mark}/{mark} -j RETURN"
-    yield f"KUBE-POSTROUTING -j MARK --xor-mark {mark}"
-    comment = "kubernetes service traffic requiring SNAT"
-    yield f'KUBE-POSTROUTING -m comment --comment "{comment}" -j MASQUERADE --random-fully'
-    yield f"KUBE-MARK-MASQ -j MARK --or-mark {mark}"
-
-
 def _filter_rules(rules: _Rules, config: ProxyConfig) -> Iterator[str]:
+    yield from (f"-A {rule}" for rule in _firewall_rules(rules))
+    yield from forward_rules(config)
+    yield from (f"-A {rule}" for rule in _access_rules(rules))
+
+
+def _firewall_rules(rules: _Rules) -> Iterator[str]:
     if rules.filled("KUBE-LOAD-BALANCER-FW"):
         portal = rules.about("KUBE-LOAD-BALANCER-FW", "dst,dst")
         yield f"KUBE-PROXY-FIREWALL {portal} -j KUBE-SOURCE-RANGES-FIREWALL"
@@ -152,19 +135,11 @@ def _filter_rules(rules: _Rules, config: ProxyConfig) -> Iterator[str]:
     for entry in rules.plan.filtered:
         where = f"-m ipvs --vaddr {entry.address} --vproto {entry.protocol} --vport {entry.port}"
         yield f"KUBE-IPVS-OUT-FILTER -s {entry.address} {where} -j DROP"
-    mark = f"0x{config.mark:08x}"
-    yield (f'KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {mark}/{mark} -j ACCEPT')
-    yield (
-        'KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" '
-        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    )
+
+
+def _access_rules(rules: _Rules) -> Iterator[str]:
     yield f"KUBE-NODE-PORT {rules.about('KUBE-HEALTH-CHECK-NODE-PORT', 'dst')} -j ACCEPT"
     for name in ("KUBE-LOAD-BALANCER", "KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP", "KUBE-EXTERNAL-IP-LOCAL"):
         yield f"KUBE-IPVS-FILTER {rules.match(name, 'dst,dst')} -j RETURN"
     yield f"KUBE-IPVS-FILTER {rules.match('KUBE-HEALTH-CHECK-NODE-PORT', 'dst')} -j RETURN"
     yield f"KUBE-IPVS-FILTER -m conntrack --ctstate NEW {rules.match('KUBE-IPVS-IPS', 'dst')} -j REJECT"
-
-
-def _table(name: str, rules: list[str]) -> str:
-    lines = [f"*{name}", *(f":{chain} - [0:0]" for chain in CHAINS[name]), *(f"-A {rule}" for rule in rules), "COMMIT"]
-    return "\n".join(lines) + "\n"
