@@ -67,6 +67,9 @@ class FakeHost:
         self.nat_walks.append(state.hook)
         return self.rules.get(state.hook, accept)(skb, state)
 
+    def fragments_came_too_late(self, first: Packet, indev: str) -> None:
+        """Nobody is told."""
+
     def reroute(self, skb: Skb, state: HookState) -> bool:
         """Note where to; there is a way unless the test says otherwise."""
         self.rerouted.append(skb.dst)

@@ -21,7 +21,7 @@ LAYERS = [
     ["hooks", "columns", "tracking", "translation", "defrag", "icmp", "ingress", "snapshot"],
     ["tables/", "lb/"],
     ["tools/"],
-    ["outcome", "stack", "voice", "node", "network", "engine", "explain/"],
+    ["outcome", "stack", "voice", "node", "network", "connection", "engine", "explain/"],
     ["batch/", "kube/", "lab/"],
     ["conformance/", "testing", "console"],
     ["commands/"],

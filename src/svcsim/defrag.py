@@ -8,6 +8,7 @@ one that overlaps another costs the whole datagram (RFC 5722), a repeated one is
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -26,9 +27,13 @@ _LARGEST = 65535
 _OVERHEAD = 512
 _FRAGMENT_HEADER = 44
 _AUTHENTICATION = 51
+_IPV4 = [Sysctl("net.ipv4.ipfrag_time", 30), Sysctl("net.ipv4.ipfrag_high_thresh", 4194304)]
+#: How long fragments are held, and how many bytes of them: at home, and where connections are tracked.
 _PARAMETERS = {
-    Family.IPV4: [Sysctl("net.ipv4.ipfrag_time", 30), Sysctl("net.ipv4.ipfrag_high_thresh", 4194304)],
-    Family.IPV6: [
+    (Family.IPV4, False): _IPV4,
+    (Family.IPV4, True): _IPV4,
+    (Family.IPV6, False): [Sysctl("net.ipv6.ip6frag_time", 60), Sysctl("net.ipv6.ip6frag_high_thresh", 4194304)],
+    (Family.IPV6, True): [
         Sysctl("net.netfilter.nf_conntrack_frag6_timeout", 60),
         Sysctl("net.netfilter.nf_conntrack_frag6_high_thresh", 4194304),
     ],
@@ -49,6 +54,7 @@ class _Queue:
     """The fragments of one datagram: *pieces* by offset, and *runs* of them, sorted; *ended* if the last is here."""
 
     timer: Timer
+    indev: str = ""  # where the last one came in
     pieces: dict[int, bytes] = attrs.field(factory=dict)
     runs: list[list[int]] = attrs.field(factory=list)  # [start, end] each
     first: Packet | None = None
@@ -76,7 +82,9 @@ class _Queue:
 
 class Defragmenter:
     """
-    The fragments that one family of a host holds.
+    The fragments that one family of a host holds: for itself, or where it is *tracking* connections.
+
+    *too_late* is told the first fragment and the last one's device of what was not whole in time.
 
     >>> from svcsim.fragment import fragments_of
     >>> whole = Packet.udp("192.0.2.1:7", "192.0.2.2:7", bytes(100), ident=5, dont_fragment=False)
@@ -87,19 +95,33 @@ class Defragmenter:
     (True, 68)
     """
 
-    def __init__(self, family: Family, clock: Clock, sysctls: Sysctls) -> None:
+    def __init__(
+        self,
+        family: Family,
+        clock: Clock,
+        sysctls: Sysctls,
+        *,
+        tracking: bool = False,
+        too_late: Callable[[Packet, str], None] | None = None,
+    ) -> None:
         self._clock = clock
+        self._too_late = too_late
         self._sysctls = sysctls
         self._queues: dict[tuple[Any, ...], _Queue] = {}
         self._held = 0
-        sysctls.declare(_PARAMETERS[family])
-        self._time, self._limit = (parameter.name for parameter in _PARAMETERS[family])
+        parameters = _PARAMETERS[family, tracking]
+        sysctls.declare(parameters)
+        self._time, self._limit = (parameter.name for parameter in parameters)
 
     def __len__(self) -> int:
         return len(self._queues)
 
-    def add(self, fragment: Packet, place: object = None) -> Whole | None:
-        """Hold *fragment*; answer with the datagram if it is whole now. What is met at different places stays apart."""
+    def add(self, fragment: Packet, place: object = None, indev: str = "") -> Whole | None:
+        """
+        Hold *fragment*, which came by *indev*; answer with the datagram if it is whole now.
+
+        What is met at different places stays apart.
+        """
         try:
             data = _carried(fragment)
         except PacketError:
@@ -111,7 +133,8 @@ class Defragmenter:
             if self._held >= self._sysctls[self._limit]:
                 return None
             lifetime = self._sysctls[self._time] * SECOND
-            queue = self._queues[key] = _Queue(self._clock.call_after(lifetime, self._forget, key))
+            queue = self._queues[key] = _Queue(self._clock.call_after(lifetime, self._give_up, key))
+        queue.indev = indev
         start = fragment.fragment_offset * 8
         if fragment.more_fragments:
             data = data[: len(data) & ~7]
@@ -144,6 +167,12 @@ class Defragmenter:
         if fragment.dont_fragment:
             queue.largest_unfragmentable = max(queue.largest_unfragmentable, fragment.length)
         self._held += len(data) + _OVERHEAD
+
+    def _give_up(self, key: tuple[Any, ...]) -> None:
+        queue = self._queues[key]
+        self._forget(key)
+        if queue.first is not None and queue.indev and self._too_late is not None:
+            self._too_late(queue.first, queue.indev)
 
     def _forget(self, key: tuple[Any, ...]) -> None:
         queue = self._queues.pop(key, None)

@@ -410,6 +410,9 @@ class Host(Protocol):
     def ipvs(self) -> Balancer:
         """Its load balancer."""
 
+    def fragments_came_too_late(self, first: Packet, indev: str) -> None:
+        """Tell the sender of a datagram, whose *first* fragment is here, that it was not whole in time."""
+
     def transmit(self, skb: Skb, route: Route) -> Verdict:
         """Send *skb* by *route*, from the start of LOCAL_OUT on: for what a hook function takes over (STOLEN)."""
 

@@ -36,7 +36,7 @@ from svcsim.trace import Dropped, Left, Note, Routed, Trace
 from svcsim.tracking import Tracking
 from svcsim.voice import Voice
 
-__all__ = ["Node"]
+__all__ = ["NEWEST_KERNEL", "Node"]
 
 # Looked at for every packet: as names of this module they cost a third of what they cost as members of their classes.
 _ACCEPT = Verdict.ACCEPT
@@ -44,7 +44,7 @@ _PRE_ROUTING, _LOCAL_IN, _FORWARD, _LOCAL_OUT, _POST_ROUTING = Hook
 _UNICAST, _LOCAL, _BROADCAST = RouteKind.UNICAST, RouteKind.LOCAL, RouteKind.BROADCAST
 
 #: The kernel whose behaviour is meant unless a node is told otherwise.
-_NEWEST_KERNEL = "6.18"
+NEWEST_KERNEL = "6.18"
 #: The kernel from which on IP sets have bitmasks.
 _NEWEST_SET_TYPES = (6, 2)
 _ROOT = Owner()
@@ -61,6 +61,7 @@ _REFUSAL = {
     Family.IPV6: {RouteKind.NONE: (1, 0), RouteKind.UNREACHABLE: (1, 0), RouteKind.PROHIBIT: (1, 1)},
 }
 _TIME_EXCEEDED = {Family.IPV4: (11, 0), Family.IPV6: (3, 0)}
+_REASSEMBLY_TIME_EXCEEDED = {Family.IPV4: (11, 1), Family.IPV6: (3, 1)}
 _TOO_BIG = {Family.IPV4: (3, 4), Family.IPV6: (2, 0)}
 _REDIRECT_HOST = (5, 1)
 _LEAST_IPV6_MTU = 1280
@@ -71,7 +72,8 @@ class Node:
     A host that forwards, filters, translates and balances, in memory.
 
     It is configured by the commands that administrators type (`run`), fed packets (`receive`, `send`), and its clock
-    moves when told (`advance`). *kernel* is the version whose behaviour is meant; *seed* fixes every random draw.
+    moves when told (`advance`). *kernel* is the version whose behaviour is meant; *seed* fixes every random draw; hosts of one
+    network share a *clock*.
 
     >>> node = Node()
     >>> _ = node.add_interface("cli0", ["192.0.2.1/24"])
@@ -84,9 +86,9 @@ class Node:
     sent by cli0: ICMP 192.0.2.1 > 192.0.2.9 dest unreach code 3, length 68
     """
 
-    def __init__(self, *, kernel: str = _NEWEST_KERNEL, seed: int = 0) -> None:
+    def __init__(self, *, kernel: str = NEWEST_KERNEL, seed: int = 0, clock: Clock | None = None) -> None:
         self.kernel = _version(kernel)
-        self.clock = Clock()
+        self.clock = clock if clock is not None else Clock()
         self.streams = Streams(seed)
         self.sysctls = Sysctls(HOST_PARAMETERS)
         self.devices = Devices()
@@ -106,9 +108,10 @@ class Node:
         self.voice = Voice(self)
         self._idents = self.streams["ipv6 fragment"]
         self._backlog: deque[Skb] = deque()
-        self._at_home: dict[
-            Family, Defragmenter
-        ] = {}  # fragments for this host, where nothing put them together before
+        self._at_home = {  # fragments for this host, where nothing put them together before
+            family: Defragmenter(family, self.clock, self.sysctls, too_late=self.fragments_came_too_late)
+            for family in Family
+        }
         self._declare_device("lo")
         self.sysctls.on_write("net.ipv4.ip_forward", self._forwarding_written)
 
@@ -199,9 +202,11 @@ class Node:
         """
         return shell.run(self, command)
 
-    def advance(self, seconds: float) -> None:
-        """Let time pass: timers fire, entries expire."""
+    def advance(self, seconds: float) -> Outcome:
+        """Let time pass: timers fire, entries expire; the outcome is what this host sent by itself meanwhile."""
+        self.outcome = outcome = Outcome()
         self.clock.advance(round(seconds * SECOND))
+        return outcome
 
     def _declare_device(self, name: str) -> None:
         for ingress in self.ingress.values():
@@ -345,9 +350,7 @@ class Node:
 
     def _completes(self, skb: Skb) -> bool:
         """Hold a fragment for this host; whether its datagram is whole now, which *skb* then is."""
-        if not self._at_home:
-            self._at_home.update({f: Defragmenter(f, self.clock, self.sysctls) for f in Family})
-        whole = self._at_home[skb.family].add(skb.original)
+        whole = self._at_home[skb.family].add(skb.original, None, skb.indev)
         if whole is not None:
             skb.become(whole.packet)
         return whole is not None
@@ -437,7 +440,9 @@ class Node:
             if skb.length <= mtu:
                 sizes = ()
         for packet in fragments_of(skb.packet, mtu, sizes=sizes, ident=self._idents.u32()):
-            sent = Sent(route.device, Skb(packet))
+            piece = Skb(packet)
+            piece.route = route
+            sent = Sent(route.device, piece)
             self.outcome.sent.append(sent)
             if skb.trace is not None:
                 skb.trace.append(Left(route.device, sent))
@@ -488,6 +493,15 @@ class Node:
         """Answer the TCP segment *skb* with a reset, unless it is one itself."""
         self.voice.reset(skb)
 
+    def fragments_came_too_late(self, first: Packet, indev: str) -> None:
+        """Tell the sender of a datagram that was never whole: the host that it is for does, and IPv6 on the way too."""
+        skb = Skb(first, indev, self.outcome.trace)
+        if skb.family is Family.IPV4:
+            skb.route = self.ingress[skb.family].route(skb)
+            if skb.route is None or not skb.route.is_local:
+                return
+        self.answer_icmp(skb, *_REASSEMBLY_TIME_EXCEEDED[skb.family])
+
     def originate(self, packet: Packet) -> None:
         """Send a *packet* of the host's own."""
         self.voice.say(packet)
@@ -496,5 +510,5 @@ class Node:
 def _version(text: str) -> tuple[int, ...]:
     parts = text.split(".")[:2]
     if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise ConfigError(f"not a kernel version (such as {_NEWEST_KERNEL}): {text!r}")
+        raise ConfigError(f"not a kernel version (such as {NEWEST_KERNEL}): {text!r}")
     return tuple(int(part) for part in parts)

@@ -10,12 +10,14 @@ import attrs
 
 from svcsim.hooks import Skb, Verdict
 from svcsim.packet import Packet
+from svcsim.route import RouteKind
 from svcsim.trace import Trace
 
 __all__ = ["Delivery", "Outcome", "Sent"]
 
 
 _ACCEPT = Verdict.ACCEPT
+_TO_MANY = (RouteKind.BROADCAST, RouteKind.MULTICAST)
 
 
 @attrs.define(eq=False)
@@ -30,6 +32,17 @@ class Sent:
     def packet(self) -> Packet:
         """The packet, as it left."""
         return self.skb.packet
+
+    @property
+    def next_hop(self) -> int:
+        """The address on the link that it goes to: a gateway's, or its destination."""
+        route = self.skb.route
+        return (route.gateway if route is not None else 0) or self.skb.dst
+
+    @property
+    def to_many(self) -> bool:
+        """Whether it goes to everybody on the link."""
+        return self.skb.route is not None and self.skb.route.kind in _TO_MANY
 
     def __iter__(self) -> Iterator[str | Packet]:
         """Unpack as ``device, packet``."""

@@ -63,7 +63,9 @@ class Tracking:
         self._icmp = Proto.ICMP if family is Family.IPV4 else Proto.ICMPV6
         self._errors = _ERRORS[family]
         self._sysctls = host.sysctls
-        self._defragmenter = Defragmenter(family, host.clock, host.sysctls)
+        self._defragmenter = Defragmenter(
+            family, host.clock, host.sysctls, tracking=True, too_late=host.fragments_came_too_late
+        )
         self._translation = Translation(host, family)
         place = [(Hook.PRE_ROUTING, Hook.LOCAL_OUT), (Hook.LOCAL_IN, Hook.POST_ROUTING)]
         self._entries = (
@@ -142,7 +144,7 @@ class Tracking:
         fragment = skb.original
         if not (fragment.fragment_offset or fragment.more_fragments) or skb.ct is not None or skb.ctinfo is UNTRACKED:
             return ACCEPT
-        whole = self._defragmenter.add(fragment, state.hook)
+        whole = self._defragmenter.add(fragment, state.hook, skb.indev)
         if whole is None:
             if skb.trace is not None:
                 skb.trace.append(Note("held: its datagram is not whole"))

@@ -53,6 +53,7 @@ GROUPS = (
         (f"iptables-{family}-", "iptables-tools")
         for family in ("settext", "settypes", "contool", "conlimits", "product")
     ),
+    ("iptables-latefragments-", "iptables-more"),
     ("iptables-", "iptables"),
     *(
         (f"ipvs-{family}-", "ipvs-director")

@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explain.worlds import RANDOM, fingerprint, router, syn
 from rulesets import packets, rulesets, text_of
 from svcsim import Node
 from svcsim.explain.copying import World, twin
 from svcsim.lab.cluster import MODES, example_node
 from svcsim.rng import Stream, Streams
-
-from explain.worlds import RANDOM, fingerprint, router, syn
 
 
 def busy_node(seed: int = 0) -> Node:

@@ -87,7 +87,7 @@ class _Run:
             done = self.node.run(event["command"])
             result = {"rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         elif "wait" in event:
-            self.node.advance(event["wait"])
+            outcome = self.node.advance(event["wait"])
         else:
             earlier = self.sent[event["reply"] if "reply" in event else event["unreachable"]]
             if earlier:

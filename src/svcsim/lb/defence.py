@@ -46,7 +46,7 @@ class Defence:
     >>> node.ipvs.defence.available = 512
     >>> node.run("sysctl -qw net.ipv4.vs.drop_packet=1").returncode
     0
-    >>> node.advance(1); print(node.run("sysctl net.ipv4.vs.drop_packet").stdout, end=""); node.ipvs.defence.rate
+    >>> _ = node.advance(1); print(node.run("sysctl net.ipv4.vs.drop_packet").stdout, end=""); node.ipvs.defence.rate
     net.ipv4.vs.drop_packet = 2
     2
     """

@@ -56,6 +56,8 @@ def send(conn: VsConn, skb: Skb, state: HookState) -> Verdict:
         return _go_on(conn, skb, state)
     if not _may_leave(skb, state, route, route.mtu):
         return _STOLEN
+    if not route.gateway:
+        route = attrs.evolve(route, gateway=target)  # the destination on the link is asked for, not the packet's
     return _hand_over(conn, skb, state, route)
 
 

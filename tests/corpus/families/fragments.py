@@ -148,3 +148,39 @@ def fragments6(rng: random.Random, number: int) -> Scenario:
     if number % 2:
         s.dump("conntrack -L", six=True)
     return s
+
+
+@family("iptables-latefragments", 12)
+def late(rng: random.Random, number: int) -> Scenario:
+    """Datagrams that are never whole, and what is said about them when their time is over; IPv4 and IPv6."""
+    site, six = SITES[number % 3], number % 2 == 1
+    s = Scenario(site.interfaces(six=six))
+    s.run(f"sysctl -qw net.ipv4.ipfrag_time={1 + number % 3}")
+    if six:
+        s.run("sysctl -qw net.ipv6.ip6frag_time=2")
+    chains = ("PREROUTING", "OUTPUT")
+    lines = [f"-A {chain} -p {'ipv6-icmp' if six else 'icmp'}" for chain in chains]
+    tool = "ip6tables-legacy-restore" if six else "iptables-legacy-restore"
+    s.rules("mangle", *lines, tool=tool)
+    if number % 4 > 1:
+        s.rules("filter", "-A INPUT -m conntrack --ctstate NEW", tool=tool)
+        if six:
+            s.run("sysctl -qw net.netfilter.nf_conntrack_frag6_timeout=1")
+    own, beyond = (site.node6, site.pod6 + "15") if six else (site.node, site.backend(rng))
+    for turn in range(6):
+        client, target = site.client(rng, six=six), rng.choice((own, own, beyond))
+        data = bytes(range(rng.randrange(40, 120))) * rng.randrange(6, 14)
+        packet = Packet.udp(at(client, 51400 + turn), at(target, 80), data, ttl=rng.randrange(20, 65))
+        if rng.random() < 0.3:
+            packet = Packet.echo(client, target, ident=turn, payload=data)
+        cuts = sorted(rng.sample(range(8, 240, 8), 2))
+        parts = pieces6(packet, cuts, 0xDEF000 + turn) if six else pieces(packet, cuts, 700 + turn)
+        parts.pop(rng.choice((0, 1, 2, 2)))
+        if rng.random() < 0.4:
+            parts.reverse()
+        for part in parts:
+            s.arrive(site.uplink, part)
+        s.wait(rng.choice((0.35, 2.25)))
+    s.wait(4.5)
+    s.dump("ip6tables-save -c" if six else "iptables-save -c")
+    return s

@@ -1,0 +1,74 @@
+"""
+How a kube-proxy is configured: the fields of KubeProxyConfiguration that decide what it programs.
+
+Behaviour of: kube-proxy's configuration (kubeproxy.config.k8s.io/v1alpha1), with its defaults.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from svcsim.addr import Prefix
+from svcsim.errors import ConfigError
+
+__all__ = ["DETECT_LOCAL_MODES", "IPVSConfig", "ProxyConfig"]
+
+#: How a packet of a pod is told from others: by address, or by the device that it comes in by.
+DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "None")
+
+
+@attrs.frozen(kw_only=True)
+class IPVSConfig:
+    """
+    What only the ipvs mode reads; timeouts in seconds, 0 keeps the kernel's.
+
+    An empty *scheduler* is rr.
+    """
+
+    scheduler: str = ""
+    exclude_cidrs: tuple[Prefix, ...] = ()
+    strict_arp: bool = False
+    tcp_timeout: int = 0
+    tcp_fin_timeout: int = 0
+    udp_timeout: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ProxyConfig:
+    """
+    The settings of one kube-proxy; periods in seconds.
+
+    *detect_local* is one of `DETECT_LOCAL_MODES`; *cluster_cidrs*, *bridge_interface* and *interface_name_prefix* serve
+    the mode of that name. *node_port_addresses* holds CIDRs, or the one word ``primary``; none means every address.
+
+    >>> ProxyConfig(mode="ipvs").mark
+    16384
+    >>> ProxyConfig(masquerade_bit=32)
+    Traceback (most recent call last):
+    svcsim.errors.ConfigError: masqueradeBit is a bit of a 32-bit mark, not 32
+    """
+
+    mode: str = "iptables"
+    detect_local: str = "ClusterCIDR"
+    cluster_cidrs: tuple[Prefix, ...] = ()
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    localhost_node_ports: bool = True
+    node_port_addresses: tuple[str, ...] = ()
+    min_sync_period: float = 1.0
+    sync_period: float = 30.0
+    ipvs: IPVSConfig = attrs.field(factory=IPVSConfig)
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.masquerade_bit <= 31:
+            raise ConfigError(f"masqueradeBit is a bit of a 32-bit mark, not {self.masquerade_bit}")
+        if self.detect_local not in DETECT_LOCAL_MODES:
+            known = ", ".join(DETECT_LOCAL_MODES)
+            raise ConfigError(f"detectLocalMode is one of {known}, not {self.detect_local!r}")
+
+    @property
+    def mark(self) -> int:
+        """The mark of packets that shall be masqueraded."""
+        return 1 << self.masquerade_bit

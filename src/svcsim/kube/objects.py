@@ -1,0 +1,315 @@
+"""
+The Kubernetes objects that a proxy reads, as values, in the API's own words.
+
+Behaviour of: core/v1 Service, Node and Pod, discovery.k8s.io/v1 EndpointSlice, networking.k8s.io/v1 ServiceCIDR. A field
+is called as in a manifest and has the API server's default where it leaves one; fields that no proxy reads are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+__all__ = [
+    "ClientIPConfig",
+    "Container",
+    "ContainerPort",
+    "Endpoint",
+    "EndpointConditions",
+    "EndpointHints",
+    "EndpointPort",
+    "EndpointSlice",
+    "ForNode",
+    "ForZone",
+    "LoadBalancerIngress",
+    "LoadBalancerStatus",
+    "Node",
+    "NodeAddress",
+    "NodeSpec",
+    "NodeStatus",
+    "ObjectMeta",
+    "Pod",
+    "PodIP",
+    "PodSpec",
+    "PodStatus",
+    "Service",
+    "ServiceCIDR",
+    "ServiceCIDRSpec",
+    "ServicePort",
+    "ServiceSpec",
+    "ServiceStatus",
+    "SessionAffinityConfig",
+]
+
+_value = attrs.frozen(kw_only=True)
+
+
+@_value
+class ObjectMeta:
+    """Who an object is; objects without a namespace of their own (nodes) leave it empty."""
+
+    name: str
+    namespace: str = "default"
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
+
+
+# -- Service -----------------------------------------------------------------------------------------------------------
+
+
+@_value
+class ServicePort:
+    """A port of a Service; *nodePort* 0 is none, *targetPort* None the port itself."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    targetPort: int | str | None = None
+    nodePort: int = 0
+    appProtocol: str = ""
+
+
+@_value
+class ClientIPConfig:
+    """For how many seconds a client stays with an endpoint."""
+
+    timeoutSeconds: int = 10800
+
+
+@_value
+class SessionAffinityConfig:
+    """The settings of session affinity."""
+
+    clientIP: ClientIPConfig = attrs.field(factory=ClientIPConfig)
+
+
+@_value
+class ServiceSpec:
+    """What a Service wants."""
+
+    type: str = "ClusterIP"
+    clusterIP: str = ""
+    clusterIPs: tuple[str, ...] = ()
+    ipFamilies: tuple[str, ...] = ()
+    ipFamilyPolicy: str = ""
+    ports: tuple[ServicePort, ...] = ()
+    selector: Mapping[str, str] = attrs.field(factory=dict)
+    externalIPs: tuple[str, ...] = ()
+    externalName: str = ""
+    sessionAffinity: str = "None"
+    sessionAffinityConfig: SessionAffinityConfig = attrs.field(factory=SessionAffinityConfig)
+    externalTrafficPolicy: str = "Cluster"
+    internalTrafficPolicy: str = "Cluster"
+    loadBalancerIP: str = ""
+    loadBalancerSourceRanges: tuple[str, ...] = ()
+    loadBalancerClass: str = ""
+    healthCheckNodePort: int = 0
+    publishNotReadyAddresses: bool = False
+    allocateLoadBalancerNodePorts: bool = True
+    trafficDistribution: str = ""
+
+
+@_value
+class LoadBalancerIngress:
+    """Where a load balancer takes traffic: an *ip*, or a *hostname* that no proxy reads."""
+
+    ip: str = ""
+    hostname: str = ""
+    ipMode: str = ""
+
+
+@_value
+class LoadBalancerStatus:
+    """What the load balancer says."""
+
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+@_value
+class ServiceStatus:
+    """What became of a Service."""
+
+    loadBalancer: LoadBalancerStatus = attrs.field(factory=LoadBalancerStatus)
+
+
+@_value
+class Service:
+    """
+    A Service.
+
+    >>> web = Service(metadata=ObjectMeta(name="web"), spec=ServiceSpec(clusterIP="10.96.0.10", ports=(ServicePort(port=80),)))
+    >>> web.metadata.namespace, web.spec.externalTrafficPolicy, web.spec.ports[0].protocol
+    ('default', 'Cluster', 'TCP')
+    """
+
+    metadata: ObjectMeta
+    spec: ServiceSpec = attrs.field(factory=ServiceSpec)
+    status: ServiceStatus = attrs.field(factory=ServiceStatus)
+
+
+# -- EndpointSlice -----------------------------------------------------------------------------------------------------
+
+
+@_value
+class EndpointConditions:
+    """How an endpoint is; None is unknown, which counts as ready, serving and not terminating."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+@_value
+class ForZone:
+    """A zone that an endpoint is meant for."""
+
+    name: str
+
+
+@_value
+class ForNode:
+    """A node that an endpoint is meant for."""
+
+    name: str
+
+
+@_value
+class EndpointHints:
+    """Whom an endpoint is meant for."""
+
+    forZones: tuple[ForZone, ...] = ()
+    forNodes: tuple[ForNode, ...] = ()
+
+
+@_value
+class Endpoint:
+    """One endpoint; of its *addresses* a proxy reads the first."""
+
+    addresses: tuple[str, ...]
+    conditions: EndpointConditions = attrs.field(factory=EndpointConditions)
+    hints: EndpointHints = attrs.field(factory=EndpointHints)
+    hostname: str = ""
+    nodeName: str = ""
+    zone: str = ""
+
+
+@_value
+class EndpointPort:
+    """A port of a slice's endpoints; one without a *name* (None) or *port* belongs to no service port."""
+
+    name: str | None = None
+    protocol: str = "TCP"
+    port: int | None = None
+    appProtocol: str = ""
+
+
+@_value
+class EndpointSlice:
+    """Some of the endpoints of a Service, which its label ``kubernetes.io/service-name`` names."""
+
+    metadata: ObjectMeta
+    addressType: str = "IPv4"
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+
+# -- Node, Pod, ServiceCIDR --------------------------------------------------------------------------------------------
+
+
+@_value
+class NodeAddress:
+    """An address of a node: *type* is InternalIP, ExternalIP or Hostname."""
+
+    type: str
+    address: str
+
+
+@_value
+class NodeSpec:
+    """The pods' networks on a node."""
+
+    podCIDR: str = ""
+    podCIDRs: tuple[str, ...] = ()
+
+
+@_value
+class NodeStatus:
+    """A node's addresses, the primary ones first."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+
+
+@_value
+class Node:
+    """A node."""
+
+    metadata: ObjectMeta
+    spec: NodeSpec = attrs.field(factory=NodeSpec)
+    status: NodeStatus = attrs.field(factory=NodeStatus)
+
+
+@_value
+class ContainerPort:
+    """A port that a container says it listens at."""
+
+    containerPort: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+@_value
+class Container:
+    """A container, as far as its ports."""
+
+    name: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+
+
+@_value
+class PodSpec:
+    """Where a pod runs, and what in it listens."""
+
+    nodeName: str = ""
+    hostNetwork: bool = False
+    containers: tuple[Container, ...] = ()
+
+
+@_value
+class PodIP:
+    """An address of a pod."""
+
+    ip: str
+
+
+@_value
+class PodStatus:
+    """A pod's addresses."""
+
+    podIP: str = ""
+    podIPs: tuple[PodIP, ...] = ()
+    phase: str = ""
+
+
+@_value
+class Pod:
+    """A pod."""
+
+    metadata: ObjectMeta
+    spec: PodSpec = attrs.field(factory=PodSpec)
+    status: PodStatus = attrs.field(factory=PodStatus)
+
+
+@_value
+class ServiceCIDRSpec:
+    """Networks that cluster IPs are taken from."""
+
+    cidrs: tuple[str, ...] = ()
+
+
+@_value
+class ServiceCIDR:
+    """Networks that cluster IPs are taken from."""
+
+    metadata: ObjectMeta
+    spec: ServiceCIDRSpec = attrs.field(factory=ServiceCIDRSpec)
