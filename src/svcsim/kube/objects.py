@@ -42,10 +42,8 @@ __all__ = [
     "SessionAffinityConfig",
 ]
 
-_value = attrs.frozen(kw_only=True)
 
-
-@_value
+@attrs.frozen(kw_only=True)
 class ObjectMeta:
     """Who an object is; objects without a namespace of their own (nodes) leave it empty."""
 
@@ -58,7 +56,7 @@ class ObjectMeta:
 # -- Service -----------------------------------------------------------------------------------------------------------
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ServicePort:
     """A port of a Service; *nodePort* 0 is none, *targetPort* None the port itself."""
 
@@ -70,21 +68,21 @@ class ServicePort:
     appProtocol: str = ""
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ClientIPConfig:
     """For how many seconds a client stays with an endpoint."""
 
     timeoutSeconds: int = 10800
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class SessionAffinityConfig:
     """The settings of session affinity."""
 
     clientIP: ClientIPConfig = attrs.field(factory=ClientIPConfig)
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ServiceSpec:
     """What a Service wants."""
 
@@ -110,7 +108,7 @@ class ServiceSpec:
     trafficDistribution: str = ""
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class LoadBalancerIngress:
     """Where a load balancer takes traffic: an *ip*, or a *hostname* that no proxy reads."""
 
@@ -119,21 +117,21 @@ class LoadBalancerIngress:
     ipMode: str = ""
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class LoadBalancerStatus:
     """What the load balancer says."""
 
     ingress: tuple[LoadBalancerIngress, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ServiceStatus:
     """What became of a Service."""
 
     loadBalancer: LoadBalancerStatus = attrs.field(factory=LoadBalancerStatus)
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class Service:
     """
     A Service.
@@ -151,7 +149,7 @@ class Service:
 # -- EndpointSlice -----------------------------------------------------------------------------------------------------
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class EndpointConditions:
     """How an endpoint is; None is unknown, which counts as ready, serving and not terminating."""
 
@@ -160,21 +158,21 @@ class EndpointConditions:
     terminating: bool | None = None
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ForZone:
     """A zone that an endpoint is meant for."""
 
     name: str
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ForNode:
     """A node that an endpoint is meant for."""
 
     name: str
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class EndpointHints:
     """Whom an endpoint is meant for."""
 
@@ -182,7 +180,7 @@ class EndpointHints:
     forNodes: tuple[ForNode, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class Endpoint:
     """One endpoint; of its *addresses* a proxy reads the first."""
 
@@ -194,7 +192,7 @@ class Endpoint:
     zone: str = ""
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class EndpointPort:
     """A port of a slice's endpoints; one without a *name* (None) or *port* belongs to no service port."""
 
@@ -204,7 +202,7 @@ class EndpointPort:
     appProtocol: str = ""
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class EndpointSlice:
     """Some of the endpoints of a Service, which its label ``kubernetes.io/service-name`` names."""
 
@@ -217,7 +215,7 @@ class EndpointSlice:
 # -- Node, Pod, ServiceCIDR --------------------------------------------------------------------------------------------
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class NodeAddress:
     """An address of a node: *type* is InternalIP, ExternalIP or Hostname."""
 
@@ -225,7 +223,7 @@ class NodeAddress:
     address: str
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class NodeSpec:
     """The pods' networks on a node."""
 
@@ -233,14 +231,14 @@ class NodeSpec:
     podCIDRs: tuple[str, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class NodeStatus:
     """A node's addresses, the primary ones first."""
 
     addresses: tuple[NodeAddress, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class Node:
     """A node."""
 
@@ -249,7 +247,7 @@ class Node:
     status: NodeStatus = attrs.field(factory=NodeStatus)
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ContainerPort:
     """A port that a container says it listens at."""
 
@@ -258,7 +256,7 @@ class ContainerPort:
     protocol: str = "TCP"
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class Container:
     """A container, as far as its ports."""
 
@@ -266,7 +264,7 @@ class Container:
     ports: tuple[ContainerPort, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class PodSpec:
     """Where a pod runs, and what in it listens."""
 
@@ -275,14 +273,14 @@ class PodSpec:
     containers: tuple[Container, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class PodIP:
     """An address of a pod."""
 
     ip: str
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class PodStatus:
     """A pod's addresses."""
 
@@ -291,7 +289,7 @@ class PodStatus:
     phase: str = ""
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class Pod:
     """A pod."""
 
@@ -300,14 +298,14 @@ class Pod:
     status: PodStatus = attrs.field(factory=PodStatus)
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ServiceCIDRSpec:
     """Networks that cluster IPs are taken from."""
 
     cidrs: tuple[str, ...] = ()
 
 
-@_value
+@attrs.frozen(kw_only=True)
 class ServiceCIDR:
     """Networks that cluster IPs are taken from."""
 
