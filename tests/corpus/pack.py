@@ -54,6 +54,7 @@ GROUPS = (
         for family in ("settext", "settypes", "contool", "conlimits", "product")
     ),
     ("iptables-latefragments-", "iptables-more"),
+    *((f"iptables-{family}-", "kubeproxy-iptables") for family in ("kubeproxy", "v6kubeproxy")),
     ("iptables-", "iptables"),
     *(
         (f"ipvs-{family}-", "ipvs-director")
@@ -96,6 +97,7 @@ GROUPS = (
             "printed",
         )
     ),
+    *((f"ipvs-{family}-", "kubeproxy-ipvs") for family in ("kubeproxy", "v6kubeproxy")),
     ("ipvs-", "ipvs"),
 )
 

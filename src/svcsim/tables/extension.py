@@ -87,7 +87,7 @@ class Extension(abc.ABC):
     hooks: ClassVar[frozenset[Hook] | None] = None
     #: The protocols that a rule with it may name; None is any or none.
     protocols: ClassVar[frozenset[int] | None] = None
-    #: Whether it may stand anywhere, remembers nothing and tracks nothing: nothing to look after; set by registration.
+    #: Whether it may stand anywhere, remembers nothing and tracks nothing: nothing to look after; known of each class.
     carefree: ClassVar[bool] = False
     #: Whether it remembers something between packets that starts anew whenever the table changes.
     stateful: ClassVar[bool] = False
@@ -99,6 +99,12 @@ class Extension(abc.ABC):
     main: ClassVar[str] = ""
     #: Whether reading its options depends on the protocol that the rule names before them.
     reads_protocol: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **words: object) -> None:
+        super().__init_subclass__(**words)
+        limits = (cls.tables, cls.hooks, cls.protocols)
+        unlimited = all(limit is None for limit in limits) and cls.check is Extension.check
+        cls.carefree = unlimited and not cls.stateful and not cls.tracks
 
     @classmethod
     def parse(cls, args: Args) -> Self:
@@ -155,9 +161,6 @@ class Extensions(Registry[type[E]]):
         super().add(name, plugin)
         self._absent.discard(name)
         plugin.name = name
-        limits = (plugin.tables, plugin.hooks, plugin.protocols)
-        unlimited = all(limit is None for limit in limits) and plugin.check is Extension.check
-        plugin.carefree = unlimited and not plugin.stateful and not plugin.tracks
         plugin.option_table = {f"--{option.name}": option for option in plugin.options}
         return plugin
 
