@@ -29,6 +29,7 @@ __all__ = [
     "NodeSpec",
     "NodeStatus",
     "ObjectMeta",
+    "Objects",
     "Pod",
     "PodIP",
     "PodSpec",
@@ -311,3 +312,14 @@ class ServiceCIDR:
 
     metadata: ObjectMeta
     spec: ServiceCIDRSpec = attrs.field(factory=ServiceCIDRSpec)
+
+
+@attrs.frozen(kw_only=True)
+class Objects:
+    """Everything that a set of manifests holds, as far as proxies and the hosts under them care."""
+
+    services: tuple[Service, ...] = ()
+    slices: tuple[EndpointSlice, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    service_cidrs: tuple[ServiceCIDR, ...] = ()

@@ -109,13 +109,13 @@ def iptables_mode6(rng: random.Random, number: int) -> Scenario:
     return _kubeproxy(rng, number, "iptables", six=True)
 
 
-@family("ipvs-kubeproxy", 20)
+@family("ipvs-kubeproxy", 12)
 def ipvs_mode(rng: random.Random, number: int) -> Scenario:
     """The ipvs mode, with its sets, its device and its rules."""
     return _kubeproxy(rng, number, "ipvs", six=False)
 
 
-@family("ipvs-v6kubeproxy", 6)
+@family("ipvs-v6kubeproxy", 4)
 def ipvs_mode6(rng: random.Random, number: int) -> Scenario:
     """The same over IPv6."""
     return _kubeproxy(rng, number, "ipvs", six=True)

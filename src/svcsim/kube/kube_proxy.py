@@ -1,0 +1,134 @@
+"""
+The kube-proxy of one node: what it knows of the cluster, when it syncs, and what it forgets of old connections.
+
+Behaviour of: kube-proxy's runner (no two syncs closer than minSyncPeriod, one at least every syncPeriod or hour) and
+its conntrack clean-up. What other nodes know at a moment may be different: news travel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+import svcsim.kube.iptables
+import svcsim.kube.ipvs  # noqa: F401 - the built-in modes enter PROXY_MODES
+from svcsim.addr import Family
+from svcsim.clock import SECOND
+from svcsim.errors import ConfigError
+from svcsim.kube.config import ProxyConfig
+from svcsim.kube.front import node_info, proxy_state
+from svcsim.kube.objects import EndpointSlice, Node, Service
+from svcsim.kube.programmer import PROXY_MODES, Program, Programmer
+from svcsim.kube.stale import clean_up
+from svcsim.kube.state import ProxyState
+from svcsim.node import Node as Host
+
+__all__ = ["KubeProxy", "Sync"]
+
+
+@attrs.frozen
+class Sync:
+    """One sync: when (nanoseconds), for which family, what was done; *error* says why it did not work, if so."""
+
+    at: int
+    family: Family
+    program: Program
+    error: str = ""
+
+
+@attrs.define(eq=False)
+class KubeProxy:
+    """
+    kube-proxy on *host*, which the cluster calls *node*: one programmer for each family that the node has addresses of.
+
+    *syncs* are kept in order. Nothing happens before `learn` is called for the first time.
+    """
+
+    host: Host
+    node: Node
+    config: ProxyConfig
+    syncs: list[Sync] = attrs.field(factory=list, init=False)
+    _programmers: dict[Family, Programmer] = attrs.field(factory=dict, init=False)
+    _states: dict[Family, ProxyState] = attrs.field(factory=dict, init=False)
+    _services: dict[tuple[str, str], Service] = attrs.field(factory=dict, init=False)
+    _slices: dict[tuple[str, str], EndpointSlice] = attrs.field(factory=dict, init=False)
+    _not_before: int = attrs.field(default=0, init=False)
+    _waiting: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        mode = PROXY_MODES[self.config.mode]
+        for family in Family:
+            if node_info(self.node, family).ips:
+                self._programmers[family] = mode()
+        if not self._programmers:
+            raise ConfigError(f"node {self.node.metadata.name} has no InternalIP")
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families that it serves."""
+        return tuple(self._programmers)
+
+    def state(self, family: Family) -> ProxyState:
+        """What it served at its last sync of *family*."""
+        return self._states[family]
+
+    def programmer(self, family: Family) -> Programmer:
+        """Its programmer for *family*."""
+        return self._programmers[family]
+
+    def learn(
+        self,
+        changed: Iterable[Service | EndpointSlice] = (),
+        gone: Iterable[Service | EndpointSlice] = (),
+    ) -> None:
+        """Hear of what is new and what is gone, and sync as soon as that may be; what changes nothing is forgotten."""
+        news = False
+        for thing in changed:
+            held = self._held(thing)
+            key = (thing.metadata.namespace, thing.metadata.name)
+            news = news or held.get(key) != thing
+            held[key] = thing  # type: ignore[assignment]
+        for thing in gone:
+            news = self._held(thing).pop((thing.metadata.namespace, thing.metadata.name), None) is not None or news
+        if news or not self.syncs:
+            self._ask_for_sync()
+
+    def _held(
+        self, thing: Service | EndpointSlice
+    ) -> dict[tuple[str, str], Service] | dict[tuple[str, str], EndpointSlice]:
+        return self._services if isinstance(thing, Service) else self._slices
+
+    def _ask_for_sync(self) -> None:
+        clock = self.host.clock
+        if self._waiting:
+            return
+        if clock.now >= self._not_before:
+            self.sync()
+        else:
+            self._waiting = True
+            clock.call_at(self._not_before, self.sync)
+
+    def sync(self) -> None:
+        """Program the node now, and say no to the next sync for a while; one that fails is repeated a period later."""
+        clock, config = self.host.clock, self.config
+        self._waiting = False
+        self._not_before = clock.now + round(config.min_sync_period * SECOND)
+        for family, programmer in self._programmers.items():
+            info = node_info(self.node, family)
+            state = proxy_state(family, info, self._services.values(), self._slices.values(), config)
+            program, error = programmer.sync(state, self.host), ""
+            try:
+                program.apply(self.host)
+            except ConfigError as refusal:
+                error = str(refusal)
+                programmer.failed()
+                clock.call_after(round(config.sync_period * SECOND), self.sync)
+            else:
+                clean_up(self.host, self._states.get(family), state)
+                self._states[family] = state
+            self.syncs.append(Sync(clock.now, family, program, error))
+
+    def known(self) -> tuple[Mapping[tuple[str, str], Service], Mapping[tuple[str, str], EndpointSlice]]:
+        """The Services and EndpointSlices that it knows of, by namespace and name."""
+        return self._services, self._slices
