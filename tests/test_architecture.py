@@ -23,13 +23,14 @@ LAYERS = [
     ["tools/"],
     ["outcome", "stack", "voice", "node", "network", "connection", "engine", "explain/"],
     ["batch/", "kube/", "lab/"],
+    ["cluster/"],
     ["conformance/", "testing", "console"],
     ["commands/"],
     ["cli", "__main__"],
 ]  # fmt: skip
 WINGS = {"tables", "lb"}
 #: What reads clocks, chance, files, sockets or the environment has its place above the house.
-DRIVERS = {"conformance", "commands", "cli", "console", "__main__", "lab"}
+DRIVERS = {"cluster", "conformance", "commands", "cli", "console", "__main__", "lab"}
 OUTSIDE = {"time", "datetime", "random", "secrets", "socket", "os", "subprocess", "threading", "pathlib", "io", "sys"}
 FORBIDDEN = {"open", "print", "input", "exec", "eval", "breakpoint", "__import__"}
 DEPENDENCIES = {"attrs", "numpy"}

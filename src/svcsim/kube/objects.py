@@ -31,6 +31,7 @@ __all__ = [
     "ObjectMeta",
     "Objects",
     "Pod",
+    "PodCondition",
     "PodIP",
     "PodSpec",
     "PodStatus",
@@ -52,6 +53,7 @@ class ObjectMeta:
     namespace: str = "default"
     labels: Mapping[str, str] = attrs.field(factory=dict)
     annotations: Mapping[str, str] = attrs.field(factory=dict)
+    deletionTimestamp: str | None = None
 
 
 # -- Service -----------------------------------------------------------------------------------------------------------
@@ -282,12 +284,21 @@ class PodIP:
 
 
 @attrs.frozen(kw_only=True)
+class PodCondition:
+    """One thing that is so or not: *status* is True, False or Unknown."""
+
+    type: str
+    status: str = "True"
+
+
+@attrs.frozen(kw_only=True)
 class PodStatus:
-    """A pod's addresses."""
+    """A pod's addresses, and how it is."""
 
     podIP: str = ""
     podIPs: tuple[PodIP, ...] = ()
     phase: str = ""
+    conditions: tuple[PodCondition, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -297,6 +308,12 @@ class Pod:
     metadata: ObjectMeta
     spec: PodSpec = attrs.field(factory=PodSpec)
     status: PodStatus = attrs.field(factory=PodStatus)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is ready: by its condition, or if it has none, unless its phase says that it has not begun."""
+        told = [each.status == "True" for each in self.status.conditions if each.type == "Ready"]
+        return told[0] if told else self.status.phase in ("", "Running")
 
 
 @attrs.frozen(kw_only=True)
