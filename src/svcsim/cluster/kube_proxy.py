@@ -42,12 +42,13 @@ class KubeProxy:
     """
     kube-proxy on *host*, which the cluster calls *node*: one programmer for each family that the node has addresses of.
 
-    *syncs* are kept in order. Nothing happens before `learn` is called for the first time.
+    *syncs* are kept in order; *cores* is how many processors the node has. Nothing happens before `learn` is called for the first time.
     """
 
     host: Host
     node: Node
     config: ProxyConfig
+    cores: int = 4
     syncs: list[Sync] = attrs.field(factory=list, init=False)
     _programmers: dict[Family, Programmer] = attrs.field(factory=dict, init=False)
     _states: dict[Family, ProxyState] = attrs.field(factory=dict, init=False)
@@ -63,6 +64,8 @@ class KubeProxy:
                 self._programmers[family] = mode()
         if not self._programmers:
             raise ConfigError(f"node {self.node.metadata.name} has no InternalIP")
+        for name, value in self.config.conntrack.sysctls(self.cores).items():
+            self.host.sysctls.write(name, str(value))
 
     @property
     def families(self) -> tuple[Family, ...]:

@@ -11,10 +11,12 @@ import attrs
 from svcsim.addr import Prefix
 from svcsim.errors import ConfigError
 
-__all__ = ["DETECT_LOCAL_MODES", "IPVSConfig", "ProxyConfig"]
+__all__ = ["DETECT_LOCAL_MODES", "ConntrackConfig", "IPVSConfig", "ProxyConfig"]
 
 #: How a packet of a pod is told from others: by address, or by the device that it comes in by.
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "None")
+#: More connections than these are not asked for, however many processors there are.
+_MOST_CONNECTIONS = 1 << 20
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +33,49 @@ class IPVSConfig:
     tcp_timeout: int = 0
     tcp_fin_timeout: int = 0
     udp_timeout: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ConntrackConfig:
+    """
+    What a proxy sets of connection tracking when it starts; timeouts in seconds, None or 0 leave the kernel's.
+
+    There is room for *max_per_core* connections for each processor, for *min* at least.
+
+    >>> ConntrackConfig().limit(cores=8), ConntrackConfig().limit(cores=1), ConntrackConfig(max_per_core=0).limit(cores=8)
+    (262144, 131072, 0)
+    """
+
+    max_per_core: int = 32768
+    min: int = 131072
+    tcp_established_timeout: float | None = 86400.0
+    tcp_close_wait_timeout: float | None = 3600.0
+    tcp_be_liberal: bool = False
+    udp_timeout: float = 0.0
+    udp_stream_timeout: float = 0.0
+
+    def limit(self, cores: int) -> int:
+        """The most connections of a node with so many *cores*; 0 leaves the kernel's."""
+        if not self.max_per_core:
+            return 0
+        return max(min(self.max_per_core * cores, _MOST_CONNECTIONS), self.min)
+
+    def sysctls(self, cores: int) -> dict[str, int]:
+        """The kernel's parameters that a proxy writes."""
+        prefix, times = (
+            "net.netfilter.nf_conntrack_",
+            {
+                "tcp_timeout_established": self.tcp_established_timeout,
+                "tcp_timeout_close_wait": self.tcp_close_wait_timeout,
+                "udp_timeout": self.udp_timeout,
+                "udp_timeout_stream": self.udp_stream_timeout,
+            },
+        )
+        return {
+            **({f"{prefix}max": self.limit(cores)} if self.limit(cores) else {}),
+            **{prefix + name: round(seconds) for name, seconds in times.items() if seconds},
+            **({f"{prefix}tcp_be_liberal": 1} if self.tcp_be_liberal else {}),
+        }
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +105,7 @@ class ProxyConfig:
     min_sync_period: float = 1.0
     sync_period: float = 30.0
     ipvs: IPVSConfig = attrs.field(factory=IPVSConfig)
+    conntrack: ConntrackConfig = attrs.field(factory=ConntrackConfig)
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.masquerade_bit <= 31:
