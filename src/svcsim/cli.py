@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 import svcsim
-from svcsim.commands import bench, demo, flows, record, replay, trace, verify
+from svcsim.commands import bench, demo, flows, modes, record, render, replay, simulate, trace, verify
 from svcsim.errors import SvcsimError
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, trace, flows, replay, verify, record, bench)
+_COMMANDS = (demo, trace, modes, render, simulate, flows, replay, verify, record, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,11 +16,11 @@ from svcsim.addr import Family, parse_address
 from svcsim.errors import ConfigError
 from svcsim.kube.config import ProxyConfig
 from svcsim.kube.front import lenient_address, node_info
-from svcsim.kube.objects import Node, Pod
+from svcsim.kube.objects import Node, NodeAddress, NodeStatus, ObjectMeta, Objects, Pod
 from svcsim.kube.programmer import Program, Step
 from svcsim.network import Host, Network
 
-__all__ = ["LINKS", "OUTSIDE", "Wiring", "addresses_of", "families_of"]
+__all__ = ["LINKS", "OUTSIDE", "Wiring", "addresses_of", "families_of", "nodes_of"]
 
 #: How nodes reach each other's pods.
 LINKS = ("routed", "vxlan")
@@ -29,6 +29,7 @@ OUTSIDE = "outside"
 _LAN, _OVERLAY = "lan", "overlay"
 _VXLAN_MTU = 1450
 _NAME_LENGTH = 15
+_OWN_NETWORK = {Family.IPV4: "192.168.250.", Family.IPV6: "fd00:feed::"}
 
 
 def addresses_of(pod: Pod) -> tuple[str, ...]:
@@ -42,6 +43,35 @@ def families_of(node: Node) -> dict[Family, str]:
     """The primary address of a node for each family that it has."""
     ips = {family: node_info(node, family).ips for family in Family}
     return {family: held[0] for family, held in ips.items() if held}
+
+
+def nodes_of(objects: Objects) -> tuple[Node, ...]:
+    """
+    The nodes that objects tell of; if they only name them, nodes with addresses of the families that pods have.
+
+    >>> from svcsim.kube.objects import PodSpec, PodStatus
+    >>> pod = Pod(metadata=ObjectMeta(name="x"), spec=PodSpec(nodeName="a"), status=PodStatus(podIP="10.0.0.1"))
+    >>> [(node.metadata.name, families_of(node)) for node in nodes_of(Objects(pods=(pod,)))]
+    [('a', {<Family.IPV4: 4>: '192.168.250.1'})]
+    """
+    if objects.nodes:
+        return objects.nodes
+    ends = [endpoint for piece in objects.slices for endpoint in piece.endpoints]
+    names = {pod.spec.nodeName for pod in objects.pods} | {end.nodeName for end in ends}
+    texts = [address for pod in objects.pods for address in addresses_of(pod)]
+    texts += [address for end in ends for address in end.addresses[:1]]
+    families = {found.family for found in map(lenient_address, texts) if found is not None} or {Family.IPV4}
+    return tuple(
+        Node(
+            metadata=ObjectMeta(name=name, namespace=""), status=NodeStatus(addresses=_own_addresses(number, families))
+        )
+        for number, name in enumerate(sorted(name for name in names if name) or ["node-1"], 1)
+    )
+
+
+def _own_addresses(number: int, families: Iterable[Family]) -> tuple[NodeAddress, ...]:
+    texts = (f"{_OWN_NETWORK[each]}{number if each is Family.IPV4 else f'{number:x}'}" for each in sorted(families))
+    return tuple(NodeAddress(type="InternalIP", address=text) for text in texts)
 
 
 def _run(host: Host, commands: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from svcsim.cluster.call import Call
 from svcsim.cluster.kube_proxy import KubeProxy
 from svcsim.cluster.load import load
 from svcsim.cluster.naming import Directory
-from svcsim.cluster.wiring import OUTSIDE, Wiring, addresses_of, families_of
+from svcsim.cluster.wiring import OUTSIDE, Wiring, addresses_of, families_of, nodes_of
 from svcsim.connection import Connection, respond
 from svcsim.errors import ConfigError, MissingError, UnsupportedError
 from svcsim.kube.config import ProxyConfig
@@ -23,11 +23,11 @@ from svcsim.kube.front import node_info
 from svcsim.kube.objects import (
     EndpointSlice,
     Node,
-    NodeAddress,
-    NodeStatus,
     ObjectMeta,
     Objects,
     Pod,
+    PodSpec,
+    PodStatus,
     Service,
 )
 from svcsim.kube.state import ServedPort, host_port
@@ -40,7 +40,6 @@ __all__ = ["Cluster"]
 #: A client's ports, one after the other.
 _FIRST_PORT = 32768
 _PORTS = 28232
-_OWN_NETWORK = {Family.IPV4: "192.168.250.", Family.IPV6: "fd00:feed::"}
 
 
 class Cluster:
@@ -91,7 +90,7 @@ class Cluster:
         self._slices = {_key(piece): piece for piece in objects.slices}
         self._next_port = 0
         self._turn = 0
-        for node in objects.nodes or self._named_nodes(objects):
+        for node in nodes_of(objects):
             self._add_node(node)
         for pod in (*objects.pods, *self._nameless_pods(objects)):
             self._add_pod(pod)
@@ -143,20 +142,6 @@ class Cluster:
     def slices(self) -> tuple[EndpointSlice, ...]:
         """The EndpointSlices that there are now."""
         return tuple(self._slices.values())
-
-    @staticmethod
-    def _named_nodes(objects: Objects) -> Iterator[Node]:
-        """Nodes for the names that pods and endpoints mention, of the families that their addresses have."""
-        names = [pod.spec.nodeName for pod in objects.pods]
-        names += [endpoint.nodeName for piece in objects.slices for endpoint in piece.endpoints]
-        texts = [address for pod in objects.pods for address in addresses_of(pod)]
-        texts += [address for piece in objects.slices for each in piece.endpoints for address in each.addresses[:1]]
-        families = {parse_address(text).family for text in texts} or {Family.IPV4}
-        for number, name in enumerate(sorted({name for name in names if name}) or ["node-1"], 1):
-            held = tuple(
-                NodeAddress(type="InternalIP", address=f"{_OWN_NETWORK[each]}{number}") for each in sorted(families)
-            )
-            yield Node(metadata=ObjectMeta(name=name, namespace=""), status=NodeStatus(addresses=held))
 
     def _nameless_pods(self, objects: Objects) -> Iterator[Pod]:
         """Pods for endpoints that nobody else has the address of."""
@@ -329,7 +314,5 @@ def _pod_name(pod: Pod) -> str:
 
 
 def _pod(namespace: str, address: str, node: str) -> Pod:
-    from svcsim.kube.objects import PodSpec, PodStatus
-
     name = ObjectMeta(name=f"pod-{address.replace(':', '-').replace('.', '-')}", namespace=namespace)
     return Pod(metadata=name, spec=PodSpec(nodeName=node), status=PodStatus(podIP=address))

@@ -8,6 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
+from svcsim.cluster.world import Cluster
 from svcsim.commands.loading import add_options, node_of
 from svcsim.console import story
 from svcsim.errors import ConfigError, PacketError
@@ -15,7 +16,7 @@ from svcsim.explain.asking import MOST_BRANCHES, explain, why_dropped
 from svcsim.explain.explanation import Explanation
 from svcsim.explain.unmatched import why_not
 from svcsim.hooks import Owner
-from svcsim.node import Node
+from svcsim.node import NEWEST_KERNEL, Node
 from svcsim.packet import Packet
 from svcsim.pcap import read_pcap
 from svcsim.wire import decode
@@ -48,6 +49,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     given.add_argument(
         "--record", type=int, default=1, metavar="N", help="which record of the capture (default the first)"
     )
+    through = parser.add_argument_group("through a cluster")
+    through.add_argument(
+        "--cluster",
+        action="append",
+        type=Path,
+        metavar="MANIFEST",
+        help="open a connection through this cluster: PACKET is then tcp, udp or sctp FROM TO, by names of pods, nodes and "
+        "services or by addresses",
+    )
+    through.add_argument("--mode", default="", metavar="MODE", help="of its kube-proxies (iptables)")
+    through.add_argument("--via", default="", metavar="NODE", help="the node that packets from outside come to")
     told = parser.add_argument_group("what is told")
     told.add_argument("--detail", choices=("line", "hops", "full"), default="hops", help="how much is told (hops)")
     told.add_argument("--branches", action="store_true", help="every random choice, with probabilities")
@@ -77,7 +89,9 @@ def _number(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain one packet."""
+    """Explain one packet, or a connection through a cluster."""
+    if args.cluster:
+        return _through(args)
     packet = _packet(args)
     if args.iface and (args.mark is not None or args.uid is not None):
         raise ConfigError("--mark and --uid are of what this host sends, not of what comes in")
@@ -103,6 +117,21 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told.to_dict(), indent=2))
     else:
         story(_told(told, args.detail))
+    return 0
+
+
+def _through(args: argparse.Namespace) -> int:
+    """Open a connection through a cluster and tell its way, hop by hop."""
+    if len(args.packet) != 3 or args.packet[0] not in ("tcp", "udp", "sctp"):
+        raise PacketError("through a cluster it takes a protocol (tcp, udp or sctp), FROM and TO")
+    cluster = Cluster.load(*args.cluster, mode=args.mode, kernel=args.kernel or NEWEST_KERNEL, seed=args.seed)
+    protocol, source, target = args.packet
+    call = cluster.connect(source, target, protocol=protocol, via=args.via)
+    if args.json:
+        hops = [{"host": host} | explanation.to_dict() for host, explanation in call.explanations()]
+        print(json.dumps({"call": str(call), "heard": call.heard.value, "hops": hops}, indent=2))
+    else:
+        story(str(call) if args.detail == "line" else call.explain(full=args.detail == "full"))
     return 0
 
 
