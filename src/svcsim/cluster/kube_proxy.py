@@ -1,8 +1,9 @@
 """
 The kube-proxy of one node: what it knows of the cluster, when it syncs, and what it forgets of old connections.
 
-Behaviour of: kube-proxy's runner (no two syncs closer than minSyncPeriod, one at least every syncPeriod or hour) and
-its conntrack clean-up. What other nodes know at a moment may be different: news travel.
+Behaviour of: kube-proxy's runner (no two syncs closer than minSyncPeriod; a failed one is repeated) and its conntrack
+clean-up. A sync comes with a change; those that come without one, every syncPeriod or hour, are not made. What other nodes
+know at a moment may be different: news travel.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class KubeProxy:
         for family in Family:
             if node_info(self.node, family).ips:
                 self._programmers[family] = mode()
+        if mode.tick_period:
+            self.host.clock.call_after(mode.tick_period, self._tick)
         if not self._programmers:
             raise ConfigError(f"node {self.node.metadata.name} has no InternalIP")
         for name, value in self.config.conntrack.sysctls(self.cores).items():
@@ -131,6 +134,12 @@ class KubeProxy:
                 clean_up(self.host, self._states.get(family), state)
                 self._states[family] = state
             self.syncs.append(Sync(clock.now, family, program, error))
+
+    def _tick(self) -> None:
+        """Do what the mode does besides syncs, and come again."""
+        for programmer in self._programmers.values():
+            programmer.tick(self.host).apply(self.host)
+        self.host.clock.call_after(PROXY_MODES[self.config.mode].tick_period, self._tick)
 
     def known(self) -> tuple[Mapping[tuple[str, str], Service], Mapping[tuple[str, str], EndpointSlice]]:
         """The Services and EndpointSlices that it knows of, by namespace and name."""

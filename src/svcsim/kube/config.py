@@ -85,6 +85,7 @@ class ProxyConfig:
 
     *detect_local* is one of `DETECT_LOCAL_MODES`; *cluster_cidrs*, *bridge_interface* and *interface_name_prefix* serve
     the mode of that name. *node_port_addresses* holds CIDRs, or the one word ``primary``; none means every address.
+    *min_sync_period* is 1 s, but 0 in the ipvs mode.
 
     >>> ProxyConfig(mode="ipvs").mark
     16384
@@ -102,10 +103,14 @@ class ProxyConfig:
     masquerade_bit: int = 14
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] = ()
-    min_sync_period: float = 1.0
+    min_sync_period: float = attrs.field()
     sync_period: float = 30.0
     ipvs: IPVSConfig = attrs.field(factory=IPVSConfig)
     conntrack: ConntrackConfig = attrs.field(factory=ConntrackConfig)
+
+    @min_sync_period.default
+    def _min_sync_period(self) -> float:
+        return 0.0 if self.mode == "ipvs" else 1.0
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.masquerade_bit <= 31:

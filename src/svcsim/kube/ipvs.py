@@ -9,6 +9,7 @@ few iptables rules, which are written anew each time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import attrs
 
@@ -58,6 +59,8 @@ class IPVSProgrammer(Programmer):
     >>> [step.command for step in proxy.sync(state, node).steps]
     ['iptables-restore --noflush --counters']
     """
+
+    tick_period: ClassVar[int] = _TERMINATION_PERIOD
 
     leaving: Leaving = attrs.field(factory=Leaving)
     _first: bool = True

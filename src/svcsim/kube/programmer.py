@@ -8,6 +8,7 @@ or on a real host by its shell; it changes nothing until then.
 from __future__ import annotations
 
 import abc
+from typing import ClassVar
 
 import attrs
 
@@ -76,6 +77,13 @@ class Programmer(abc.ABC):
     @abc.abstractmethod
     def sync(self, state: ProxyState, node: Node) -> Program:
         """Say what has to be done on *node* so that it serves *state*."""
+
+    #: So often, in nanoseconds, there is something to look after besides syncs; 0 is never.
+    tick_period: ClassVar[int] = 0
+
+    def tick(self, node: Node) -> Program:
+        """Say what has to be done on *node* besides syncs."""
+        return Program()
 
     def failed(self) -> None:  # noqa: B027 - a mode that always writes everything has nothing to forget
         """The last program did not work: write everything at the next sync."""
