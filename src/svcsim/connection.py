@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import attrs
 
@@ -17,7 +18,7 @@ from svcsim.addr import format_address
 from svcsim.network import Journey, Network
 from svcsim.packet import Icmp, Packet, Sctp, Tcp, TcpFlags, Udp
 
-__all__ = ["Answer", "Connection", "respond"]
+__all__ = ["Answer", "Connection", "Side", "respond"]
 
 _SERVER_SEQ, _CLIENT_SEQ = 5000, 1000
 _MASK = 0xFFFFFFFF
@@ -76,6 +77,62 @@ def respond(packet: Packet) -> Iterator[Packet]:
             yield Packet.tcp(here, there, flags="FA" if ends else "PA", seq=header.ack, ack=ack, payload=packet.payload)
 
 
+@attrs.define
+class Side:
+    """
+    One end of a TCP connection, from *here* to *there* (``address:port``): what it says has the right numbers.
+
+    >>> client = Side.dialling("192.0.2.9:40000", "10.244.0.5:80")
+    >>> server = Side.accepting(client.segment("S"))
+    >>> client.take(server.segment("SA"))
+    (b'', False)
+    >>> print(client.segment("PA", b"GET"))
+    TCP 192.0.2.9:40000 > 10.244.0.5:80 [PA] seq 1001 ack 5001, length 43
+    """
+
+    here: str
+    there: str
+    seq: int
+    ack: int = 0
+
+    @classmethod
+    def dialling(cls, here: str, there: str) -> Self:
+        """The end that begins."""
+        return cls(here, there, _CLIENT_SEQ)
+
+    @classmethod
+    def accepting(cls, syn: Packet) -> Self:
+        """The end that got *syn*."""
+        side = cls(*_ends(syn), _SERVER_SEQ)
+        side.take(syn)
+        return side
+
+    @property
+    def port(self) -> int:
+        """The port of this end."""
+        return int(self.here.rpartition(":")[2])
+
+    def segment(self, flags: str, payload: bytes = b"") -> Packet:
+        """The next segment from here."""
+        packet = Packet.tcp(self.here, self.there, flags=flags, seq=self.seq, ack=self.ack, payload=payload)
+        self.seq = self.seq + _length(packet) & _MASK
+        return packet
+
+    def take(self, packet: Packet) -> tuple[bytes, bool]:
+        """Hear a segment from there: what is in it, and whether it is the last one."""
+        header = packet.header
+        assert isinstance(header, Tcp)
+        self.ack = header.seq + _length(packet) & _MASK
+        return packet.payload, bool(header.flags & TcpFlags.FIN)
+
+
+def _length(packet: Packet) -> int:
+    """What a segment takes of the sequence."""
+    header = packet.header
+    assert isinstance(header, Tcp)
+    return len(packet.payload) + bool(header.flags & TcpFlags.SYN) + bool(header.flags & TcpFlags.FIN)
+
+
 class Answer(enum.Enum):
     """What a client hears: an answer, a refusal (a reset or an ICMP error), or nothing."""
 
@@ -89,8 +146,7 @@ class Connection:
     """
     A connection of *host* in *network* from *source* to *target*, both ``address:port``, by tcp, udp or sctp.
 
-    Each step gives the `Journey` of what it caused; *heard* says what the client heard at the last one. *backend* names
-    the host that took the first packet, and *seen* is the packet as that one got it.
+    Each step gives the `Journey` of what it caused; *heard* says what the client heard at the last one.
 
     >>> net = Network()
     >>> for name, address in (("client", "192.0.2.1/24"), ("server", "192.0.2.2/24")):
@@ -111,14 +167,28 @@ class Connection:
     source: str
     target: str
     heard: Answer = Answer.SILENCE
-    backend: str = ""
-    seen: Packet | None = None
     trace: bool = attrs.field(default=False, kw_only=True)
-    _seq: int = attrs.field(default=_CLIENT_SEQ, init=False)
-    _ack: int = attrs.field(default=0, init=False)
+    #: The hosts that took the first packet or what was made of it, and the packet as each got it.
+    takers: dict[str, Packet] = attrs.field(factory=dict, init=False)
+    _side: Side = attrs.field(init=False)
+
+    @_side.default
+    def _new_side(self) -> Side:
+        return Side.dialling(self.source, self.target)
+
+    @property
+    def backend(self) -> str:
+        """The host that took the first packet: the last one, if a proxy passed it on."""
+        return next(reversed(self.takers), "")
+
+    @property
+    def seen(self) -> Packet | None:
+        """The first packet, as the backend got it."""
+        return self.takers.get(self.backend)
 
     def open(self) -> Journey:
         """Send the first packet, and what finishes the handshake if it is answered. Called again, it is tried again."""
+        self.takers.clear()
         if self.protocol == "udp":
             return self.request()
         if self.protocol == "sctp":
@@ -126,11 +196,10 @@ class Connection:
             if self.heard is Answer.ANSWERED:
                 self._join(journey, self._say(Packet.sctp(self.source, self.target, _chunk(_COOKIE_ECHO), tag=_TAG)))
             return journey
-        self._seq = _CLIENT_SEQ
-        journey = self._say(self._segment("S"))
+        self._side = self._new_side()
+        journey = self._say(self._side.segment("S"))
         if self.heard is Answer.ANSWERED:
-            self._seq += 1
-            self._join(journey, self._quietly(self._segment("A")))
+            self._join(journey, self._quietly(self._side.segment("A")))
         return journey
 
     def request(self, payload: bytes = b"request") -> Journey:
@@ -139,11 +208,14 @@ class Connection:
             return self._say(Packet.udp(self.source, self.target, payload))
         if self.protocol == "sctp":
             return self._say(Packet.sctp(self.source, self.target, _chunk(_DATA), tag=_TAG))
-        journey = self._say(self._segment("PA", payload))
-        self._seq = self._seq + len(payload) & _MASK
+        journey = self._say(self._side.segment("PA", payload))
         if self.heard is Answer.ANSWERED:
-            self._join(journey, self._quietly(self._segment("A")))
+            self._join(journey, self._quietly(self._side.segment("A")))
         return journey
+
+    def wait(self, seconds: float) -> Journey:
+        """Let time pass and listen."""
+        return self._listening(lambda: self.network.advance(seconds, trace=self.trace), None)
 
     def close(self) -> Journey:
         """End the connection as a client does that has got what it wanted."""
@@ -153,14 +225,10 @@ class Connection:
             journey = self._say(Packet.sctp(self.source, self.target, _chunk(_SHUTDOWN), tag=_TAG))
             done = Packet.sctp(self.source, self.target, _chunk(_SHUTDOWN_COMPLETE), tag=_TAG)
             return self._join(journey, self._quietly(done))
-        journey = self._say(self._segment("FA"))
-        self._seq = self._seq + 1 & _MASK
+        journey = self._say(self._side.segment("FA"))
         if self.heard is Answer.ANSWERED:
-            self._join(journey, self._quietly(self._segment("A")))
+            self._join(journey, self._quietly(self._side.segment("A")))
         return journey
-
-    def _segment(self, flags: str, payload: bytes = b"") -> Packet:
-        return Packet.tcp(self.source, self.target, flags=flags, seq=self._seq, ack=self._ack, payload=payload)
 
     @staticmethod
     def _join(journey: Journey, more: Journey) -> Journey:
@@ -177,27 +245,33 @@ class Connection:
 
     def _say(self, packet: Packet) -> Journey:
         """Send *packet* from a socket that takes what comes back, and note what the client hears."""
+        return self._listening(lambda: self.network.send(self.host, packet, trace=self.trace), packet)
+
+    def _listening(self, act: Callable[[], Journey], said: Packet | None) -> Journey:
+        """Do something with the client's socket open, and note what it hears."""
         host = self.network.host(self.host)
         address, _, port = self.source.rpartition(":")
         socket = host.node.listen(self.protocol, int(port), address.strip("[]"))
         try:
-            journey = self.network.send(self.host, packet, trace=self.trace)
+            journey = act()
         finally:
             host.node.stack.close(socket)
         self.heard = Answer.SILENCE
         for at, got in journey.delivered():
-            if at == self.host and self._is_back(got, packet):
+            if at == self.host and (isinstance(got.header, Icmp) or got.dport == int(port)):
                 self._hear(got)
-            elif not self.backend and got.payload == packet.payload and type(got.header) is type(packet.header):
-                self.backend, self.seen = at, got
-        if not journey.hops[0].outcome.sent and journey.hops[0].outcome.error:
+            elif at not in self.takers and self._begins(got, said):
+                self.takers[at] = got
+        if said is not None and not journey.hops[0].outcome.sent and journey.hops[0].outcome.error:
             self.heard = Answer.REFUSED
         return journey
 
     @staticmethod
-    def _is_back(got: Packet, sent: Packet) -> bool:
-        """Whether *got* is for the client: an answer to its port, or an ICMP error."""
-        return isinstance(got.header, Icmp) or got.dport == sent.sport
+    def _begins(got: Packet, said: Packet | None) -> bool:
+        """Whether *got* is what a backend hears first: a TCP SYN, or what the client *said*."""
+        if isinstance(got.header, Tcp):
+            return bool(got.header.flags & TcpFlags.SYN) and not got.header.flags & TcpFlags.ACK
+        return said is not None and got.payload == said.payload and type(got.header) is type(said.header)
 
     def _hear(self, got: Packet) -> None:
         header = got.header
@@ -206,7 +280,7 @@ class Connection:
         elif isinstance(header, Tcp):
             refused = bool(header.flags & TcpFlags.RST)
             self.heard = Answer.REFUSED if refused else Answer.ANSWERED
-            ends = bool(header.flags & TcpFlags.SYN) + bool(header.flags & TcpFlags.FIN)
-            self._ack = header.seq + len(got.payload) + ends & _MASK
+            if not refused:
+                self._side.take(got)
         else:
             self.heard = Answer.ANSWERED

@@ -94,6 +94,12 @@ class Host:
         socket = self.node.listen(protocol, port)
         self.applications[socket.proto, port] = application
 
+    def leave(self, protocol: str, port: int) -> None:
+        """Serve *port* no more."""
+        socket = self.node.stack.socket(protocol, port)
+        self.node.stack.close(socket)
+        self.applications.pop((socket.proto, port), None)
+
     def answers(self, outcome: Outcome) -> Iterator[Packet]:
         """What this host's applications answer to what was delivered to them."""
         for delivery in outcome.delivered:

@@ -69,6 +69,13 @@ class LocalStack:
         """Whether a socket listens at *port* of all addresses."""
         return (_PROTOCOLS[protocol], port, None) in self._sockets
 
+    def socket(self, protocol: str, port: int) -> Socket:
+        """The socket that listens at *port* of all addresses."""
+        found = self._sockets.get((_PROTOCOLS[protocol], port, None))
+        if found is None:
+            raise MissingError(f"not listening: {protocol} socket {port}")
+        return found
+
     def close(self, socket: Socket) -> None:
         """Let a socket listen no more."""
         if self._sockets.pop((socket.proto, socket.port, socket.address), None) is None:

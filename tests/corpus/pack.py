@@ -54,7 +54,7 @@ GROUPS = (
         for family in ("settext", "settypes", "contool", "conlimits", "product")
     ),
     ("iptables-latefragments-", "iptables-more"),
-    *((f"iptables-{family}-", "kubeproxy-iptables") for family in ("kubeproxy", "v6kubeproxy")),
+    *((f"iptables-{family}-", "kubeproxy-iptables") for family in ("kubeproxy", "v6kubeproxy", "kubeuserspace")),
     ("iptables-", "iptables"),
     *(
         (f"ipvs-{family}-", "ipvs-director")

@@ -74,6 +74,11 @@ class Call:
         self.journeys.append(self.connection.request(payload))
         return self.heard
 
+    def wait(self, seconds: float) -> Answer:
+        """Let time pass, and listen."""
+        self.journeys.append(self.connection.wait(seconds))
+        return self.heard
+
     def close(self) -> None:
         """End it."""
         self.journeys.append(self.connection.close())

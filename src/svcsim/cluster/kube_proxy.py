@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 import svcsim.kube.iptables
-import svcsim.kube.ipvs  # noqa: F401 - the built-in modes enter PROXY_MODES
+import svcsim.kube.ipvs
+import svcsim.kube.userspace  # noqa: F401 - the built-in modes enter PROXY_MODES
 from svcsim.addr import Family
 from svcsim.clock import SECOND
 from svcsim.errors import ConfigError
@@ -23,6 +24,8 @@ from svcsim.kube.objects import EndpointSlice, Node, Service
 from svcsim.kube.programmer import PROXY_MODES, Program, Programmer
 from svcsim.kube.stale import clean_up
 from svcsim.kube.state import ProxyState
+from svcsim.network import Host as Place
+from svcsim.network import Network
 from svcsim.node import Node as Host
 
 __all__ = ["KubeProxy", "Sync"]
@@ -50,6 +53,8 @@ class KubeProxy:
     node: Node
     config: ProxyConfig
     cores: int = 4
+    #: The network that the node is in, and its place there, for modes with a process of their own.
+    place: tuple[Network, Place] | None = None
     syncs: list[Sync] = attrs.field(factory=list, init=False)
     _programmers: dict[Family, Programmer] = attrs.field(factory=dict, init=False)
     _states: dict[Family, ProxyState] = attrs.field(factory=dict, init=False)
@@ -62,7 +67,9 @@ class KubeProxy:
         mode = PROXY_MODES[self.config.mode]
         for family in Family:
             if node_info(self.node, family).ips:
-                self._programmers[family] = mode()
+                self._programmers[family] = programmer = mode()
+                if self.place is not None and family is Family.IPV4:
+                    programmer.start(*self.place)
         if mode.tick_period:
             self.host.clock.call_after(mode.tick_period, self._tick)
         if not self._programmers:

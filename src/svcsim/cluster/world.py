@@ -158,7 +158,7 @@ class Cluster:
     def _add_node(self, node: Node) -> None:
         host = self._wiring.add_node(node, self._kernel)
         self.nodes[node.metadata.name] = node
-        self.proxies[node.metadata.name] = KubeProxy(host.node, node, self.config)
+        self.proxies[node.metadata.name] = KubeProxy(host.node, node, self.config, place=(self.network, host))
 
     def _add_pod(self, pod: Pod) -> None:
         name, home = _pod_name(pod), pod.spec.nodeName or next(iter(self.nodes))

@@ -34,7 +34,7 @@ _TO_MASQUERADE = "kubernetes service traffic requiring SNAT"
 @attrs.frozen
 class Jump:
     """
-    A rule at the top of the chain *source* that sends packets to the chain *target*.
+    A rule of the chain *source* that sends packets to the chain *target*.
 
     >>> Jump("nat", "OUTPUT", "KUBE-SERVICES", "kubernetes service portals").rule
     '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
@@ -78,14 +78,14 @@ def missing_chains(rules: Ruleset, chains: Iterable[tuple[str, str]]) -> list[St
     ]
 
 
-def missing_jumps(rules: Ruleset, jumps: Iterable[Jump]) -> list[Step]:
-    """What makes those of *jumps* that *rules* has not, each at the top; those that are there keep their places."""
+def missing_jumps(rules: Ruleset, jumps: Iterable[Jump], *, at_end: bool = False) -> list[Step]:
+    """What makes those of *jumps* that *rules* has not, at the top or *at_end*; those that are there keep their places."""
     tool = tool_of(rules.family)
     steps = []
     for jump in jumps:
         held = rules.tables.get(jump.table)
         if held is None or all(str(link.rule) != jump.rule for link in held.chains[jump.source]):
-            steps.append(Step(f"{tool} -t {jump.table} -I {jump.source} {jump.rule}"))
+            steps.append(Step(f"{tool} -t {jump.table} {'-A' if at_end else '-I'} {jump.source} {jump.rule}"))
     return steps
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from svcsim.errors import ConfigError
 from svcsim.kube.state import ProxyState
+from svcsim.network import Host, Network
 from svcsim.node import Node
 from svcsim.registry import Registry
 
@@ -80,6 +81,9 @@ class Programmer(abc.ABC):
 
     #: So often, in nanoseconds, there is something to look after besides syncs; 0 is never.
     tick_period: ClassVar[int] = 0
+
+    def start(self, network: Network, host: Host) -> None:  # noqa: B027 - most modes are the kernel's work alone
+        """Run what this mode needs on *host* beside what it programs."""
 
     def tick(self, node: Node) -> Program:
         """Say what has to be done on *node* besides syncs."""

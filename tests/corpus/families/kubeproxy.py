@@ -9,7 +9,8 @@ from clusters import Cluster, Net, draw_cluster
 from scenario import IPVS_KERNEL, SITES, Scenario, Site, at, family
 
 import svcsim.kube.iptables
-import svcsim.kube.ipvs  # noqa: F401 - the modes enter their registry
+import svcsim.kube.ipvs
+import svcsim.kube.userspace  # noqa: F401 - the modes enter their registry
 from svcsim.kube.programmer import PROXY_MODES, Program
 from svcsim.node import Node
 from svcsim.packet import Packet
@@ -78,8 +79,8 @@ def _kubeproxy(rng: random.Random, number: int, mode: str, *, six: bool, legacy:
     cluster = draw_cluster(rng, net_of(site, six=six), mode, one_endpoint=mode == "iptables" and number % 2 == 0)
     program = proxy.sync(cluster.state, node)
     program.apply(node)
-    if mode == "ipvs":  # redirects are sent the slower the more there were, and the machine that records is slow
-        s.run(*(f"sysctl -qw net.ipv4.conf.{scope}.send_redirects=0" for scope in ("all", site.pods)))
+    if mode != "iptables":  # redirects are sent the slower the more there were, and the machine that records is slow
+        s.run(*(f"sysctl -qw net.ipv4.conf.{scope}.send_redirects=0" for scope in ("all", site.pods, site.uplink)))
     s.run(*recordable(program, legacy=legacy))
     for turn in range(24):
         call(s, rng, site, cluster, turn)
@@ -121,3 +122,9 @@ def ipvs_mode(rng: random.Random, number: int) -> Scenario:
 def ipvs_mode6(rng: random.Random, number: int) -> Scenario:
     """The same over IPv6."""
     return _kubeproxy(rng, number, "ipvs", six=True)
+
+
+@family("iptables-kubeuserspace", 16)
+def userspace_mode(rng: random.Random, number: int) -> Scenario:
+    """The userspace mode's rules; nobody listens where they lead, so the node refuses in the services' names."""
+    return _kubeproxy(rng, number, "userspace", six=False)
