@@ -213,7 +213,7 @@ def test_a_thousand_endpoints_are_all_followed():
     """Nobody has to ask for it: every endpoint of a large service has its branch."""
     found = branches_of(router(rules=backends(1000)), syn())
     assert len(found) == 1000 and sum(branch.probability for branch in found) == 1
-    assert {branch.way.backend for branch in found} == {f"10.0.{n >> 8}.{n & 255}:8080" for n in range(1000)}
+    assert {branch.way.backend for branch in found} == {f"10.0.{1 + (n >> 8)}.{n & 255}:8080" for n in range(1000)}
 
 
 def test_too_many_branches_are_cut():
