@@ -18,7 +18,7 @@ from svcsim.hooks import Owner
 from svcsim.outcome import Outcome
 from svcsim.packet import Packet
 from svcsim.rng import Stream
-from svcsim.tables.chain import Link
+from svcsim.tables.chain import Chain, Link
 from svcsim.tables.matches.statistic import Chance
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ MOST_BRANCHES = 1024
 _ROOT = Owner()
 #: What no packet changes, of that which there is very much of.
 _SETTLED = {
+    Chain: ("end", "first", "jump", "last", "length", "loose", "name", "outline", "reached", "references"),
     Link: ("aim", "key", "kind", "next", "offset", "rule", "sample", "tests"),
     Chance: ("stream", "threshold", "invert"),
     ScriptedStream: ("key", "_dice"),
