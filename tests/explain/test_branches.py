@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from explain.worlds import RANDOM, backends, fingerprint, router, syn
 from svcsim import ConfigError, Node, Packet
+from svcsim.explain.asking import MOST_BRANCHES
 from svcsim.explain.branches import Branches, follow
 from svcsim.explain.chance import Dice, Script, ScriptedStream
 from svcsim.explain.explanation import Explanation
@@ -19,7 +20,7 @@ from svcsim.lab.cluster import MODES, example_node
 from svcsim.lab.metrics import chi_square
 
 
-def branches_of(node: Node, packet: Packet, iface: str = "cli0", most: int = 512) -> Branches[Explanation]:
+def branches_of(node: Node, packet: Packet, iface: str = "cli0", most: int = MOST_BRANCHES) -> Branches[Explanation]:
     found = node.explain(packet, iface, branches=True, most=most).branches
     assert found is not None
     return found
@@ -208,12 +209,19 @@ def test_wide_draws_are_named_and_not_followed():
     assert "nat port, one of 64512" in found.lines()[-1]
 
 
+def test_a_thousand_endpoints_are_all_followed():
+    """Nobody has to ask for it: every endpoint of a large service has its branch."""
+    found = branches_of(router(rules=backends(1000)), syn())
+    assert len(found) == 1000 and sum(branch.probability for branch in found) == 1
+    assert {branch.way.backend for branch in found} == {f"10.0.{1 + (n >> 8)}.{n & 255}:8080" for n in range(1000)}
+
+
 def test_too_many_branches_are_cut():
-    """512 ways are gone; what is left has its probability."""
-    node = router(rules=backends(600))
-    found = branches_of(node, syn())
-    assert len(found) == 512 and float(found.unexplored) == pytest.approx(88 / 600)
-    assert len(branches_of(node, syn(), most=10)) == 10
+    """No more ways are gone than were asked for; what is left has its probability."""
+    node = router(rules=backends(60))
+    found = branches_of(node, syn(), most=51)
+    assert len(found) == 51 and float(found.unexplored) == pytest.approx(9 / 60)
+    assert "and others with 0.15, not followed: more than 51 branches" in found.line()
     with pytest.raises(ConfigError, match="not a number of branches"):
         node.explain(syn(), "cli0", branches=True, most=0)
 

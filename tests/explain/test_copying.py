@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from explain.worlds import RANDOM, fingerprint, router, syn
 from rulesets import packets, rulesets, text_of
 from svcsim import Node
-from svcsim.explain.copying import World, twin
+from svcsim.explain.copying import twin
+from svcsim.explain.world import World
 from svcsim.lab.cluster import MODES, example_node
 from svcsim.rng import Stream, Streams
 

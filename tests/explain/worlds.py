@@ -41,7 +41,7 @@ def backends(count: int) -> str:
     lines = ["*nat", ":SVC - [0:0]", "-A PREROUTING -d 10.96.0.10/32 -p tcp --dport 80 -j SVC"]
     for place in range(count):
         chance = f"-m statistic --mode random --probability {1 / (count - place):.11f} " if place < count - 1 else ""
-        lines.append(f"-A SVC {chance}-p tcp -j DNAT --to-destination 10.0.{place >> 8}.{place & 255}:8080")
+        lines.append(f"-A SVC {chance}-p tcp -j DNAT --to-destination 10.0.{1 + (place >> 8)}.{place & 255}:8080")
     return "\n".join([*lines, "COMMIT", ""])
 
 

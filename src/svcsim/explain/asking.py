@@ -11,13 +11,15 @@ from svcsim.errors import ConfigError
 from svcsim.explain.answers import answers_of, no_answer, socket_of
 from svcsim.explain.branches import Branches, follow
 from svcsim.explain.chance import Dice, Script, ScriptedStream
-from svcsim.explain.copying import World
 from svcsim.explain.explanation import Explanation
 from svcsim.explain.fate import undecided_by
+from svcsim.explain.world import World
 from svcsim.hooks import Owner
 from svcsim.outcome import Outcome
 from svcsim.packet import Packet
 from svcsim.rng import Stream
+from svcsim.tables.chain import Chain, Link
+from svcsim.tables.matches.statistic import Chance
 
 if TYPE_CHECKING:
     from svcsim.node import Node
@@ -25,8 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BRANCHES", "Journey", "explain", "why_dropped"]
 
 #: More ways than this are not gone unless asked for.
-MOST_BRANCHES = 512
+MOST_BRANCHES = 1024
 _ROOT = Owner()
+#: What no packet changes, of that which there is very much of.
+_SETTLED = {
+    Chain: ("end", "first", "jump", "last", "length", "loose", "name", "outline", "reached", "references"),
+    Link: ("aim", "key", "kind", "next", "offset", "rule", "sample", "tests"),
+    Chance: ("stream", "threshold", "invert"),
+    ScriptedStream: ("key", "_dice"),
+}
 
 
 class Journey:
@@ -39,7 +48,7 @@ class Journey:
     def __init__(self, node: Node, packet: Packet, iface: str, owner: Owner, mark: int) -> None:
         self.packet, self.iface, self._owner, self._mark = packet, iface, owner, mark
         self._dice = Dice()
-        self._world = World(node, {Stream: lambda _: ScriptedStream(self._dice)})
+        self._world = World(node, {Stream: lambda _: ScriptedStream(self._dice)}, _SETTLED)
         self.node: Node = self._world.copy
         self._dice.streams = self.node.streams
 
@@ -101,7 +110,7 @@ def explain(
 
     It happens on a copy: the node's counters, connections, draws and clock stay as they are, and what is told is what
     `Node.receive` would do next. The copy costs some milliseconds for a small node, and grows with its rules and
-    connections; a branch costs a tenth of that.
+    connections; a branch costs about a tenth of that, so that a choice among a thousand endpoints takes some seconds.
 
     >>> from svcsim.node import Node
     >>> node = Node()

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -115,32 +115,45 @@ def follow(run: Callable[[Script], tuple[str, W]], most: int) -> Branches[W]:
     Fraction(1, 4)
     """
     order = count()
-    waiting: list[tuple[Fraction, int, tuple[int, ...]]] = [(Fraction(-1), next(order), ())]
+    waiting = [_Fork(0.0, next(order), [], 0, None, Fraction(1), Fraction(1))]
     found: list[Branch[W]] = []
     while waiting and len(found) < most:
-        _, _, chosen = heapq.heappop(waiting)
-        script = Script(chosen)
+        fork = heapq.heappop(waiting)
+        script = Script(fork.choices())
         fate, way = run(script)
-        found.append(_branch(script, fate, way))
-        weight, taken = Fraction(1), tuple(choice.taken for choice in script.met)
-        for at, choice in enumerate(script.met):
-            if at >= len(chosen):
-                for other, odds in enumerate(choice.odds):
-                    if other != choice.taken and odds:
-                        heapq.heappush(waiting, (-weight * odds, next(order), (*taken[:at], other)))
+        weight, probability = fork.weight, fork.probability
+        for at in range(script.given, len(script.met)):
+            choice = script.met[at]
+            for other, odds in enumerate(choice.odds):
+                if other != choice.taken and odds:
+                    taken = attrs.evolve(choice, taken=other)
+                    likely = probability if choice.question else probability * odds
+                    key = -float(weight * odds)
+                    heapq.heappush(waiting, _Fork(key, next(order), script.met, at, taken, weight * odds, likely))
             weight *= choice.odds[choice.taken]
-    return Branches(tuple(found), -sum((each[0] for each in waiting), Fraction(0)))
+            probability *= 1 if choice.question else choice.odds[choice.taken]
+        assumes = tuple((choice.question, _holds(choice)) for choice in script.met if choice.question)
+        found.append(Branch(probability, assumes, fate, way, tuple(script.wide)))
+    return Branches(tuple(found), sum((fork.weight for fork in waiting), Fraction(0)))
 
 
-def _branch(script: Script, fate: str, way: W) -> Branch[W]:
-    probability = Fraction(1)
-    assumes: list[tuple[str, bool]] = []
-    for choice in script.met:
-        if choice.question:
-            assumes.append((choice.question, _holds(choice)))
-        else:
-            probability *= choice.odds[choice.taken]
-    return Branch(probability, tuple(assumes), fate, way, tuple(script.wide))
+class _Fork(NamedTuple):
+    """
+    A way that nobody has gone yet: the first choices (*at*) that a run has *met*, then *taken*.
+
+    They are in the order of their *key*, which is how likely they are, and then as they were found.
+    """
+
+    key: float
+    order: int
+    met: list[Choice]
+    at: int
+    taken: Choice | None
+    weight: Fraction
+    probability: Fraction
+
+    def choices(self) -> list[Choice]:
+        return [] if self.taken is None else [*self.met[: self.at], self.taken]
 
 
 def _holds(choice: Choice) -> bool:

@@ -18,7 +18,7 @@ __all__ = ["Choice", "Dice", "Script", "ScriptedStream"]
 
 #: A draw of more numbers than this that mean different things is not followed into each: ports, mostly.
 _WIDEST = 256
-_EVEN = Fraction(1, 2)
+_EITHER = (Fraction(1, 2), Fraction(1, 2))
 
 
 @attrs.frozen
@@ -38,25 +38,39 @@ class Choice:
 @attrs.define(eq=False)
 class Script:
     """
-    What is *chosen* at the first forks; what was *met* on the way, those among it.
+    What to take at the first forks, *met* by an earlier run; those that come after them are added to it.
 
-    *wide* names the draws that were too wide to be followed, each with how many things it could have meant.
+    *given* is how many they were. *wide* names the draws that were too wide to be followed, each with how many things it
+    could have meant.
     """
 
-    chosen: tuple[int, ...] = ()
     met: list[Choice] = attrs.field(factory=list)
+    given: int = attrs.field(init=False)
     wide: list[tuple[str, int]] = attrs.field(factory=list)
+    _at: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.given = len(self.met)
+
+    def again(self) -> int | None:
+        """What the script says of the next fork, None if it says nothing."""
+        at = self._at
+        if at == self.given:
+            return None
+        self._at = at + 1
+        return self.met[at].taken
 
     def take(self, odds: tuple[Fraction, ...], question: str = "") -> int:
         """The next fork: what the script says, or what is likeliest."""
-        at = len(self.met)
-        taken = self.chosen[at] if at < len(self.chosen) else odds.index(max(odds))
-        self.met.append(Choice(odds, taken, question))
+        taken = self.again()
+        if taken is None:
+            taken = odds.index(max(odds))
+            self.met.append(Choice(odds, taken, question))
         return taken
 
     def assume(self, question: str) -> bool:
         """Whether something that is not modelled holds."""
-        return self.take((_EVEN, _EVEN), question) == 0
+        return self.take(_EITHER, question) == 0
 
 
 @attrs.define(eq=False)
@@ -78,7 +92,7 @@ class ScriptedStream(Stream):
     """
     A stream that a script can speak for; without one it draws as the original would.
 
-    >>> dice = Dice(script=Script((2,)))
+    >>> dice = Dice(script=Script())
     >>> stream = ScriptedStream(dice)
     >>> stream.pick([1, 0, 3]), stream.falls_below(1 << 30, 31)
     (2, True)
@@ -107,10 +121,18 @@ class ScriptedStream(Stream):
 
     def falls_below(self, threshold: int, bits: int) -> bool:
         """Draw, or answer as the script says: 0 stands for yes."""
-        if self._dice.script is None:
+        script = self._dice.script
+        if script is None:
             return super().falls_below(threshold, bits)
-        threshold = min(threshold, 1 << bits)
-        return self._take([threshold, (1 << bits) - threshold]) == 0
+        self.ordinal += 1
+        numbers = 1 << bits
+        if not 0 < threshold < numbers:
+            return threshold > 0
+        taken = script.again()
+        if taken is None:
+            likely = Fraction(threshold, numbers)
+            taken = script.take((likely, 1 - likely))
+        return taken == 0
 
     def pick(self, weights: Sequence[int]) -> int:
         """Draw a place, or take the one that the script says."""
@@ -121,8 +143,10 @@ class ScriptedStream(Stream):
         assert script is not None
         self.ordinal += 1
         total = sum(weights)
-        odds = tuple(Fraction(weight, total) for weight in weights)
-        return odds.index(1) if 1 in odds else script.take(odds)
+        if total in weights:
+            return weights.index(total)  # nothing else can be
+        taken = script.again()
+        return script.take(tuple(Fraction(weight, total) for weight in weights)) if taken is None else taken
 
     def _note(self, kinds: int) -> None:
         script = self._dice.script

@@ -14,18 +14,17 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from operator import attrgetter, is_
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
-__all__ = ["World", "twin"]
+__all__ = ["CHANGEABLE", "Copier", "slots_of", "twin"]
 
 T = TypeVar("T")
 
 _ATOMS = (int, str, bytes, float, complex, type(None), enum.Enum, type, types.ModuleType, types.CodeType)
 _WEAK = (weakref.WeakSet, weakref.WeakValueDictionary)
-_CHANGEABLE = (list, dict, set, deque, *_WEAK)
+CHANGEABLE = (list, dict, set, deque, *_WEAK)
 
 
 def twin(thing: T) -> T:
@@ -41,88 +40,10 @@ def twin(thing: T) -> T:
     >>> ask(), other_ask()
     (1, 2)
     """
-    return _Copier({}).copy_all(thing)
+    return Copier({}).copy_all(thing)
 
 
-class World(Generic[T]):
-    """
-    A copy of a thing that can be put back to how the thing was, again and again.
-
-    To put it back costs a tenth of a copy: only what has changed is written. *instead* makes a copy of another kind of
-    what is of one class exactly; it gets the state of the original.
-
-    >>> counts = {"a": 1}
-    >>> world = World([counts])
-    >>> world.copy[0]["a"] += 1; world.copy.append("more")
-    >>> world.rewind(); world.copy, counts
-    ([{'a': 1}], {'a': 1})
-    """
-
-    def __init__(self, thing: T, instead: Mapping[type, Callable[[Any], Any]] | None = None) -> None:
-        copier = _Copier(instead or {})
-        self.copy: T = copier.copy_all(thing)
-        self._objects = [_state_of(made) for made in copier.shells if not isinstance(made, _CHANGEABLE)]
-        empty = [(made, [n for n in _names(made.__class__) if not hasattr(made, n)]) for made in copier.shells]
-        self._empty = [(made, names) for made, names in empty if names]
-        self._dicts = [(made.__dict__, dict(made.__dict__)) for made in copier.shells if hasattr(made, "__dict__")]
-        self._containers = [(made, _content_of(made)) for made in copier.shells if isinstance(made, _CHANGEABLE)]
-
-    def rewind(self) -> None:
-        """Put the copy back."""
-        for made, getter, names, values in self._objects:
-            if names:
-                now = getter(made) if len(names) > 1 else (getter(made),)
-                for name, value, old in zip(names, now, values, strict=True):
-                    if value is not old:
-                        object.__setattr__(made, name, old)
-        for made, missing in self._empty:
-            for name in missing:
-                if hasattr(made, name):
-                    object.__delattr__(made, name)
-        for state, kept in self._dicts:
-            if not _same(state, kept):
-                state.clear()
-                state.update(kept)
-        for made, content in self._containers:
-            _refill(made, content)
-
-
-def _state_of(made: Any) -> tuple[Any, Any, tuple[str, ...], tuple[Any, ...]]:
-    """An object with its slots, those that have something in them, and what."""
-    names = tuple(name for name in _names(made.__class__) if hasattr(made, name))
-    getter = attrgetter(*names) if names else None
-    return made, getter, names, tuple(getattr(made, name) for name in names)
-
-
-def _content_of(made: Any) -> Any:
-    if isinstance(made, weakref.WeakSet):
-        return list(made)
-    return dict(made) if isinstance(made, dict | weakref.WeakValueDictionary) else tuple(made)
-
-
-def _same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
-    """Whether two mappings hold the same things in the same order, without asking what equals what."""
-    return len(now) == len(before) and all(
-        a is c and b is d for (a, b), (c, d) in zip(now.items(), before.items(), strict=True)
-    )
-
-
-def _refill(made: Any, content: Any) -> None:
-    """Give a container what it held."""
-    if isinstance(made, dict):
-        if not _same(made, content):
-            made.clear()
-            made.update(content)
-    elif isinstance(made, list | deque):
-        if len(made) != len(content) or not all(map(is_, made, content)):
-            made.clear()
-            made.extend(content)
-    else:
-        made.clear()
-        made.update(content)
-
-
-class _Copier:
+class Copier:
     """
     One copying. What changes is copied as an empty shell at once and filled later, so that circles and long lists are
     no matter; what does not is rebuilt from copies of its parts, or kept if no part differs.
@@ -166,7 +87,7 @@ class _Copier:
             if all(a is b for a, b in zip(parts, old, strict=True)):
                 return old
             return kind(parts) if kind in (tuple, frozenset) else kind(*parts)
-        if isinstance(old, _CHANGEABLE):
+        if isinstance(old, CHANGEABLE):
             if isinstance(old, deque):
                 made: Any = deque(maxlen=old.maxlen)
             else:
@@ -178,7 +99,7 @@ class _Copier:
             return made
         if not kind.__module__.startswith("svcsim") and not hasattr(old, "__dict__"):
             return old if kind is object or callable(old) else copy.deepcopy(old)
-        names = [name for name in _names(kind) if hasattr(old, name)]
+        names = [name for name in slots_of(kind) if hasattr(old, name)]
         if not names and not getattr(old, "__dict__", None):
             return old  # it has no state
         if _is_value(kind):
@@ -201,7 +122,7 @@ class _Copier:
 
     def _fill_object(self, old: Any, made: Any) -> None:
         kind: Any = type(old)
-        for name in _names(kind):
+        for name in slots_of(kind):
             if hasattr(old, name):
                 object.__setattr__(made, name, self._copy(getattr(old, name)))
         if hasattr(old, "__dict__"):
@@ -256,17 +177,17 @@ class _Copier:
         return partial(self._copy(old.func), *[self._copy(part) for part in old.args], **words)
 
 
-_REBUILT: dict[type, Callable[[_Copier, Any], Any]] = {
-    types.FunctionType: _Copier._function,
-    types.MethodType: _Copier._method,
-    types.BuiltinMethodType: _Copier._builtin,
-    types.MethodWrapperType: _Copier._builtin,
-    partial: _Copier._partial,
+_REBUILT: dict[type, Callable[[Copier, Any], Any]] = {
+    types.FunctionType: Copier._function,
+    types.MethodType: Copier._method,
+    types.BuiltinMethodType: Copier._builtin,
+    types.MethodWrapperType: Copier._builtin,
+    partial: Copier._partial,
 }
 
 
 @lru_cache(maxsize=1024)
-def _names(kind: Any) -> tuple[str, ...]:
+def slots_of(kind: Any) -> tuple[str, ...]:
     """The slots of a class and its bases, as attributes."""
     names: list[str] = []
     for base in kind.__mro__:

@@ -57,7 +57,7 @@ def events_of(trace: Sequence[TraceEvent]) -> list[dict[str, Any]]:
     """
     told: list[dict[str, Any]] = []
     for (where, event), before, after in zip(placed(trace), [None, *trace], [*trace[1:], None], strict=False):
-        entry = {"hook": where and where.name, "event": type(event).__name__, "text": str(event)}
+        entry = {"hook": None if where is None else where.name, "event": type(event).__name__, "text": str(event)}
         told.append(entry | _known(event, before, after))
     return told
 
