@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import ClassVar, NoReturn
 
 import attrs
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -42,7 +42,7 @@ def check_scheduler(
     may_overload: bool = False,
     kernel: tuple[int, ...] = (6, 18),
     examples: int = 100,
-    steps: int = 40,
+    steps: int = 30,
 ) -> None:
     """
     Raise an AssertionError, with the shortest life of a service that shows it, if *scheduler* breaks the contract.
@@ -68,7 +68,12 @@ def check_scheduler(
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, report_multiple_bugs=False, database=None
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            report_multiple_bugs=False,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
         ),
     )
 
