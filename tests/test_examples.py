@@ -16,6 +16,7 @@ import pytest
 from svcsim.lb.scheduler import SCHEDULERS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+GOLDEN = Path(__file__).parent / "golden"
 PLUGIN = EXAMPLES / "scheduler-plugin"
 
 
@@ -72,3 +73,11 @@ def test_the_plug_ins_example_runs() -> None:
 def test_it_is_not_there_uninstalled() -> None:
     """Without its entry point nobody knows its name."""
     assert "hrw" not in SCHEDULERS
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_scripts_print_their_golden_tables(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole pictures from fixed seeds, read in review; to make one anew, write there what the script prints."""
+    load(EXAMPLES / f"{name}.py").main()
+
+    assert capsys.readouterr().out == (GOLDEN / f"example_{name}.txt").read_text()

@@ -13,11 +13,8 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 import attrs
 
 from svcsim.errors import ConfigError
-from svcsim.hooks import Skb
-from svcsim.lab.sessions import Session
+from svcsim.lab.sessions import Session, place_sessions
 from svcsim.lb.bench import Bench
-from svcsim.lb.service import Destination
-from svcsim.packet import Packet
 
 __all__ = ["Disruption", "Moves", "count_moves", "measure_disruption", "theoretical_least"]
 
@@ -140,9 +137,9 @@ def measure_disruption(
     """
     Place *sessions*, change the weights from *before* to *after*, and place the same again.
 
-    None is a destination that leaves; what *after* has more is added. Each session ends before the next begins, so none is
-    steered by load. A scheduler that does not look at the client moves many whatever happens: ask with the same weights
-    before and after to see how many.
+    None is a destination that leaves; what *after* has more is added. The sessions come and go, and all have ended before the
+    change. A scheduler that does not look at the client moves many whatever happens: ask with the same weights before and
+    after to see how many.
 
     >>> from svcsim.lab.sessions import make_sessions
     >>> sessions = make_sessions(1000, clients=1000)
@@ -159,7 +156,7 @@ def measure_disruption(
     least = theoretical_least(before, after)
     bench = Bench(scheduler, before, flags=flags, kernel=kernel, seed=seed)
     there = list(bench.destinations)
-    first = _places(bench, given)
+    first = place_sessions(bench, given)
     for destination, weight in zip(there, after, strict=False):
         if weight is None:
             bench.remove(destination)
@@ -169,18 +166,6 @@ def measure_disruption(
         if weight is not None:
             bench.add(weight)
     gone = {destination for destination, weight in zip(there, after, strict=False) if not weight}
-    then = _places(bench, given)
+    then = place_sessions(bench, given)
     requests = [session.requests for session in given]
     return Disruption(count_moves(first, then, gone), count_moves(first, then, gone, requests), least)
-
-
-def _places(bench: Bench, sessions: Iterable[Session]) -> list[Destination | None]:
-    skb = Skb(Packet.tcp("198.51.100.1:40000", "10.96.0.10:80"))
-    found = []
-    for session in sessions:
-        skb.src, skb.sport = session.client, session.port
-        destination = bench.take(skb)
-        if destination is not None:
-            bench.disconnect(destination)
-        found.append(destination)
-    return found

@@ -12,12 +12,9 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from svcsim.errors import ConfigError
-from svcsim.hooks import Skb
 from svcsim.lab.metrics import ChiSquare, chi_square, idle_share, jain, max_over_mean, shares
-from svcsim.lab.sessions import Session
+from svcsim.lab.sessions import Session, place_sessions
 from svcsim.lb.bench import Bench
-from svcsim.lb.service import Destination
-from svcsim.packet import Packet
 
 __all__ = ["Fairness", "Spread", "fairness", "measure_fairness"]
 
@@ -105,18 +102,11 @@ def measure_fairness(
     """
     bench = Bench(scheduler, weights, flags=flags, kernel=kernel, seed=seed)
     requests = dict.fromkeys(bench.destinations, 0)
-    ends: dict[int, list[Destination]] = {}
-    skb = Skb(Packet.tcp("198.51.100.1:40000", "10.96.0.10:80"))
-    refused = 0
-    for now, session in enumerate(sessions):
-        for destination in ends.pop(now, ()):
-            bench.disconnect(destination)
-        skb.src, skb.sport = session.client, session.port
-        chosen = bench.take(skb)
+    given, refused = list(sessions), 0
+    for session, chosen in zip(given, place_sessions(bench, given), strict=True):
         if chosen is None:
             refused += 1
-            continue
-        requests[chosen] += session.requests
-        ends.setdefault(now + 1 + session.held, []).append(chosen)
-    given = tuple(destination.weight for destination in bench.destinations)
-    return Spread(scheduler, given, tuple(bench.shares()), tuple(requests.values()), refused)
+        else:
+            requests[chosen] += session.requests
+    there = tuple(destination.weight for destination in bench.destinations)
+    return Spread(scheduler, there, tuple(bench.shares()), tuple(requests.values()), refused)
