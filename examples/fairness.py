@@ -4,13 +4,15 @@ The kernel's fourteen schedulers beside each other: how evenly they spread conne
     python examples/fairness.py
 """
 
+from collections.abc import Sequence
+
 from svcsim.lab.disruption import measure_disruption
 from svcsim.lab.fairness import measure_fairness
 from svcsim.lab.sessions import make_sessions
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "dh", "sh", "mh", "twos", "lblc", "lblcr")
 WEIGHTS = (1, 1, 2, 4)
-CHANGES = {
+CHANGES: dict[str, tuple[Sequence[int], Sequence[int | None]]] = {
     "none": ([1] * 10, [1] * 10),
     "one leaves": ([1] * 10, [1] * 9 + [None]),
     "one comes": ([1] * 10, [1] * 11),
@@ -39,7 +41,7 @@ def main() -> None:
     print("\nMoved when something becomes of ten equal destinations, as parts of all connections and of all requests")
     print(f"{'':6}" + "".join(f"{name:>18}" for name in CHANGES))
     print(f"{'':6}" + "".join(f"{'c':>10}{'r':>8}" for _ in CHANGES))
-    least = []
+    least: list[str] = []
     for name in SCHEDULERS:
         cells = []
         least.clear()
