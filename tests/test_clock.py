@@ -135,3 +135,17 @@ def test_putting_off_costs_no_queue_entry():
         timer.reset(SECOND + step * MILLISECOND)
 
     assert len(clock._queue) == 1
+
+
+def test_pending_timers_are_counted():
+    """A timer that was put off or brought forward counts once; one that fired or was cancelled does not."""
+    clock = Clock()
+    first, second, _ = (clock.call_at(at, lambda: None) for at in (10, 20, 30))
+    first.reset(5)
+    second.reset(40)
+    assert clock.pending == 3
+
+    clock.advance(10)
+    assert clock.pending == 2
+    second.cancel()
+    assert clock.pending == 1

@@ -106,6 +106,11 @@ class Clock:
             timer.function(*timer.arguments)
         self.now = end
 
+    @property
+    def pending(self) -> int:
+        """How many timers will still fire."""
+        return len({id(timer) for _, _, timer in self._queue if timer.pending})
+
     def push(self, timer: Timer) -> None:
         """Queue *timer* anew; for timers alone."""
         due = timer.queued

@@ -15,6 +15,7 @@ __all__ = [
     "ConfigError",
     "ExistsError",
     "MissingError",
+    "MissingExtraError",
     "PacketError",
     "RulesetError",
     "SvcsimError",
@@ -93,6 +94,10 @@ class PacketError(SvcsimError, ValueError):
     def __init__(self, message: str, *, offset: int | None = None) -> None:
         self.offset = offset
         super().__init__(message if offset is None else f"{message} (byte {offset})")
+
+
+class MissingExtraError(SvcsimError, ImportError):
+    """An optional library is not installed; the message says how to get it."""
 
 
 class UnsupportedError(SvcsimError, NotImplementedError):

@@ -1,5 +1,5 @@
 """
-How evenly a load is spread: shares, Jain's index, the worst against the mean, and Pearson's test.
+How evenly a load is spread: shares, Jain's index, the worst against the mean, the idle part, and Pearson's test.
 
 All take counts per backend (connections, packets or bytes alike) and give numbers without a unit.
 """
@@ -14,12 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from svcsim.errors import ConfigError
+from svcsim.lab.gamma import upper_gamma
 
-__all__ = ["ChiSquare", "chi_square", "jain", "max_over_mean", "shares"]
-
-_ITERATIONS = 100_000
-_TINY = 1e-300
-_EPSILON = 1e-15
+__all__ = ["ChiSquare", "chi_square", "idle_share", "jain", "max_over_mean", "shares"]
 
 
 def _counts(given: Iterable[float], what: str) -> npt.NDArray[np.float64]:
@@ -69,6 +66,20 @@ def max_over_mean(counts: Iterable[float]) -> float:
     return float(values.max() / values.mean())
 
 
+def idle_share(counts: Iterable[float]) -> float:
+    """
+    The part of the backends that got nothing at all: 0 if each got something, (n - 1)/n if one got everything.
+
+    Of m balls thrown blindly into n bins it is about e^(-m/n). Source: Mitzenmacher and Upfal, "Probability and
+    Computing", 2005, section 5.3.
+
+    >>> idle_share([5, 0, 3, 0])
+    0.5
+    """
+    values = _counts(counts, "idle_share")
+    return float((values == 0).mean())
+
+
 @attrs.frozen
 class ChiSquare:
     """The outcome of a test: *p_value* is how often chance alone would stray at least as far as *statistic*."""
@@ -83,7 +94,8 @@ def chi_square(observed: Iterable[float], expected: Iterable[float] | None = Non
     Pearson's test of whether *observed* counts may come from a spread in the proportions of *expected* (even, if None).
 
     *expected* is scaled to the same total. Where a backend is expected to get nothing, whatever it got decides: p = 0.
-    As a rule of thumb each expected count should be at least 5. Source: Pearson, Philosophical Magazine 50, 1900.
+    The degrees of freedom are one less than the backends that are expected to get something. As a
+    rule of thumb each expected count should be at least 5. Source: Pearson, Philosophical Magazine 50, 1900.
 
     >>> fair = chi_square([101, 97, 102])
     >>> fair.degrees, round(fair.statistic, 2), round(fair.p_value, 2)
@@ -101,37 +113,5 @@ def chi_square(observed: Iterable[float], expected: Iterable[float] | None = Non
     if seen[~possible].any():
         return ChiSquare(math.inf, degrees, 0.0)
     statistic = float(((seen - wanted)[possible] ** 2 / wanted[possible]).sum())
-    p_value = _upper_gamma(degrees / 2, statistic / 2) if degrees else 1.0
+    p_value = upper_gamma(degrees / 2, statistic / 2) if degrees else 1.0
     return ChiSquare(statistic, degrees, p_value)
-
-
-def _upper_gamma(a: float, x: float) -> float:
-    """
-    The regularised upper incomplete gamma function Q(a, x): the tail of the chi-square distribution.
-
-    By the power series of its complement below ``a + 1`` (Abramowitz and Stegun 6.5.29), by its continued fraction
-    above (6.5.31), evaluated as Lentz does (Applied Optics 15, 1976); each converges fast where it is used.
-    """
-    if x <= 0:
-        return 1.0
-    scale = math.exp(a * math.log(x) - x - math.lgamma(a))
-    if x < a + 1:
-        term = total = 1 / a
-        for n in range(1, _ITERATIONS):
-            term *= x / (a + n)
-            total += term
-            if term < total * _EPSILON:
-                break
-        return max(0.0, 1.0 - scale * total)
-    b = x + 1 - a
-    c, d = 1 / _TINY, 1 / b
-    fraction = d
-    for n in range(1, _ITERATIONS):
-        step = -n * (n - a)
-        b += 2
-        d = 1 / (step * d + b or _TINY)
-        c = b + step / c or _TINY
-        fraction *= c * d
-        if abs(c * d - 1) < _EPSILON:
-            break
-    return min(1.0, scale * fraction)

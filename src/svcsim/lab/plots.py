@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcsim.errors import SvcsimError
+from svcsim.errors import MissingExtraError, SvcsimError
 from svcsim.lab.cost import LookupReport
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["MissingExtraError", "plot_cost", "write_figure"]
+__all__ = ["plot_cost", "write_figure"]
 
 # Told apart by eyes of every kind (Okabe and Ito, 2008), and by their marks in print.
 _STYLES = {
@@ -24,10 +24,6 @@ _STYLES = {
     ("ipvs", "random"): ("#D55E00", "s", "-", "ipvs, random service"),
 }
 _FORMATS = (".png", ".svg", ".pdf")
-
-
-class MissingExtraError(SvcsimError, ImportError):
-    """An optional library is not installed; the message says how to get it."""
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from svcsim.addr import Family, parse_address
 from svcsim.clock import Clock
 from svcsim.hooks import Skb
-from svcsim.lb.scheduler import make_scheduler
+from svcsim.lb.scheduler import Scheduler, make_scheduler
 from svcsim.lb.service import Destination, ServiceKey, VirtualService
 from svcsim.lb.sysctls import PARAMETERS
 from svcsim.packet import Packet, Proto
@@ -21,13 +21,23 @@ from svcsim.sysctl import Sysctls
 
 __all__ = ["Bench"]
 
-_FIRST = parse_address("10.244.0.2").value
-_SERVICE = ServiceKey(Family.IPV4, Proto.TCP, parse_address("10.96.0.10").value, 80)
+_FIRST = {Family.IPV4: parse_address("10.244.0.2").value, Family.IPV6: parse_address("fd00:10:244::2").value}
+_SERVICE = {
+    family: ServiceKey(family, Proto.TCP, parse_address(address).value, 80)
+    for family, address in ((Family.IPV4, "10.96.0.10"), (Family.IPV6, "fd00:10:96::a"))
+}
+#: The first client and the service, as the ends of a connection.
+_ENDS = {
+    Family.IPV4: ("198.51.100.1:40000", "10.96.0.10:80"),
+    Family.IPV6: ("[2001:db8::1]:40000", "[fd00:10:96::a]:80"),
+}
 
 
 class Bench:
     """
-    The service 10.96.0.10:80 with the scheduler named, and a destination for each of *weights* in the order of adding.
+    The service 10.96.0.10:80 (IPv6: fd00:10:96::a) with a scheduler, and a destination for each of *weights*, in order.
+
+    The scheduler is a registered name, or a class that need not be registered.
 
     >>> bench = Bench("sed", [1, 3])
     >>> bench.picks(8)
@@ -40,9 +50,10 @@ class Bench:
 
     def __init__(
         self,
-        scheduler: str,
+        scheduler: str | type[Scheduler],
         weights: Iterable[int] = (),
         *,
+        family: Family = Family.IPV4,
         flags: int = 0,
         kernel: tuple[int, ...] = (6, 18),
         seed: int = 0,
@@ -51,7 +62,7 @@ class Bench:
         self.streams = Streams(seed)
         self.sysctls = Sysctls(PARAMETERS)
         self.kernel = kernel
-        self.service = VirtualService(_SERVICE, make_scheduler(scheduler, kernel), flags)
+        self.service = VirtualService(_SERVICE[family], self._made(scheduler), flags)
         self.service.scheduler.bind(self.service, self)
         self.destinations: list[Destination] = []  # those that are there, in the order of adding
         self.served: dict[Destination, int] = {}
@@ -62,8 +73,8 @@ class Bench:
     def add(self, weight: int = 1, *, upper_threshold: int = 0, lower_threshold: int = 0) -> Destination:
         """Add a destination; it becomes the first of the service's list."""
         destination = Destination(
-            Family.IPV4,
-            _FIRST + self._added,
+            self.service.key.family,
+            _FIRST[self.service.key.family] + self._added,
             8080,
             weight,
             upper_threshold=upper_threshold,
@@ -91,31 +102,37 @@ class Bench:
         destination.available = False
         self.service.scheduler.destination_removed(self.service, destination, index)
 
-    def exchange(self, scheduler: str) -> None:
+    def _made(self, scheduler: str | type[Scheduler]) -> Scheduler:
+        return make_scheduler(scheduler, self.kernel) if isinstance(scheduler, str) else scheduler()
+
+    def exchange(self, scheduler: str | type[Scheduler]) -> None:
         """Give the service another scheduler, as ``ipvsadm -E -s`` does."""
-        made = make_scheduler(scheduler, self.kernel)
+        made = self._made(scheduler)
         self.service.scheduler.unbind(self.service)
         self.service.scheduler = made
         made.bind(self.service, self)
 
-    def connect(
-        self, client: str = "198.51.100.1:40000", to: str = "10.96.0.10:80", *, active: bool = True
-    ) -> Destination | None:
-        """Open a connection, *active* like TCP's or not, like UDP's; where it went, None if nowhere."""
-        return self.take(Skb(Packet.tcp(client, to)), active=active)
+    def connect(self, client: str = "", to: str = "", *, active: bool = True) -> Destination | None:
+        """
+        Open a connection, *active* like TCP's or not, like UDP's; where it went, None if nowhere.
+
+        Without ends it is from 198.51.100.1:40000 (IPv6: [2001:db8::1]:40000) to the service's address.
+        """
+        first, service = _ENDS[self.service.key.family]
+        return self.take(Skb(Packet.tcp(client or first, to or service)), active=active)
 
     def picks(self, count: int, *, active: bool = True) -> list[int | None]:
         """
-        Open *count* connections, each from another client, 198.51.100.1 and on.
+        Open *count* connections, each from another client, 198.51.100.1 (IPv6: 2001:db8::1) and on.
 
         Where each went, as the number of its destination in the order of adding; None if nowhere.
         """
         numbers = {destination: number for number, destination in enumerate(self.destinations)}
-        skb = Skb(Packet.tcp("198.51.100.0:40000", "10.96.0.10:80"))
+        skb = Skb(Packet.tcp(*_ENDS[self.service.key.family]))
         found = []
         for _ in range(count):
-            skb.src += 1
             chosen = self.take(skb, active=active)
+            skb.src += 1
             found.append(None if chosen is None else numbers[chosen])
         return found
 
@@ -123,13 +140,17 @@ class Bench:
         """Open the connection of *skb*."""
         destination = self.service.scheduler.schedule(self.service, skb)
         if destination is not None:
-            self.served[destination] += 1
-            if active:
-                destination.active += 1
-            else:
-                destination.inactive += 1
-            destination.judge_load()
+            self.count(destination, active=active)
         return destination
+
+    def count(self, destination: Destination, *, active: bool = True) -> None:
+        """Count a connection that went to *destination*."""
+        self.served[destination] += 1
+        if active:
+            destination.active += 1
+        else:
+            destination.inactive += 1
+        destination.judge_load()
 
     def disconnect(self, destination: Destination, *, active: bool = True) -> None:
         """End a connection of *destination*."""
