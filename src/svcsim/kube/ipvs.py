@@ -15,6 +15,7 @@ import attrs
 
 from svcsim.addr import Family, format_address
 from svcsim.clock import SECOND
+from svcsim.errors import ConfigError, MissingError
 from svcsim.kube.chains import missing_chains, missing_jumps, tool_of
 from svcsim.kube.detector import local_detector
 from svcsim.kube.ipvs_plan import IPVSPlan, make_plan
@@ -69,7 +70,10 @@ class IPVSProgrammer(Programmer):
     def sync(self, state: ProxyState, node: Node) -> Program:
         """Say what has to be done on *node* so that it serves *state*; a scheduler that it has not is refused."""
         settings, family = state.config.ipvs, state.family
-        make_scheduler(settings.scheduler or "rr", node.kernel)
+        try:
+            make_scheduler(settings.scheduler or "rr", node.kernel)
+        except MissingError:
+            raise ConfigError(f"ipvs.scheduler: this kernel has no scheduler {settings.scheduler!r}") from None
         held, own = node.rules[family], _own_addresses(node, family)
         plan = make_plan(state, own, _node_port_addresses(state, node, own))
         text = restore_text(plan, family, state.config, local_detector(state.config, state.node, family))

@@ -49,11 +49,12 @@ class RoundRobin:
     A service port has any hashable name; endpoints are texts. What is asked for a name that nobody declared, or that has
     no endpoints, is answered by None.
 
+    >>> from svcsim.rng import Streams
     >>> balancer = RoundRobin(Streams(seed=1)["shuffle"])
     >>> balancer.serve("web", affinity=False)
     >>> balancer.set_endpoints("web", ["10.244.0.5:80", "10.244.0.6:80"])
     >>> [balancer.next("web", "192.0.2.9", now=0) for _ in range(3)]
-    ['10.244.0.5:80', '10.244.0.6:80', '10.244.0.5:80']
+    ['10.244.0.6:80', '10.244.0.5:80', '10.244.0.6:80']
     """
 
     def __init__(self, shuffles: Stream) -> None:
