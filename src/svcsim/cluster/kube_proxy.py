@@ -9,6 +9,7 @@ know at a moment may be different: news travel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -56,7 +57,7 @@ class KubeProxy:
     #: The network that the node is in, and its place there, for modes with a process of their own.
     place: tuple[Network, Place] | None = None
     syncs: list[Sync] = attrs.field(factory=list, init=False)
-    _programmers: dict[Family, Programmer] = attrs.field(factory=dict, init=False)
+    _programmers: dict[Family, Programmer[Any]] = attrs.field(factory=dict, init=False)
     _states: dict[Family, ProxyState] = attrs.field(factory=dict, init=False)
     _services: dict[tuple[str, str], Service] = attrs.field(factory=dict, init=False)
     _slices: dict[tuple[str, str], EndpointSlice] = attrs.field(factory=dict, init=False)
@@ -86,7 +87,7 @@ class KubeProxy:
         """What it served at its last sync of *family*."""
         return self._states[family]
 
-    def programmer(self, family: Family) -> Programmer:
+    def programmer(self, family: Family) -> Programmer[Any]:
         """Its programmer for *family*."""
         return self._programmers[family]
 

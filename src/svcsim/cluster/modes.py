@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import attrs
 
 from svcsim.addr import Family
-from svcsim.cluster.programmed import Holdings, holdings_of, program_node
+from svcsim.cluster.programmed import Holdings, holdings_of, program_node, program_windows
 from svcsim.kube.config import ProxyConfig
 from svcsim.kube.objects import EndpointSlice, Objects
 from svcsim.kube.programmer import Program
@@ -27,6 +27,9 @@ BALANCING = {
     "kernelspace": "by a hash of the connection's ends, or of the client's address alone with affinity",
     "nftables": "at random, each endpoint alike, by one look into a map",
 }
+
+
+_NOBODY_REFUSES = "nobody refuses connections to a service without endpoints"
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +51,9 @@ class ModeReport:
 def report_on(
     objects: Objects, config: ProxyConfig, node: str = "", *, kernel: str = NEWEST_KERNEL, seed: int = 0
 ) -> ModeReport:
-    """Program a node, change one endpoint, and tell."""
+    """Program a node, change one endpoint, and tell; of a Windows node, what it holds."""
+    if config.mode == "kernelspace":
+        return _report_on_windows(objects, config, node)
     proxy = program_node(objects, config, node, kernel=kernel, seed=seed)
     held, first = holdings_of(proxy.host), Program(tuple(s for sync in proxy.syncs for s in sync.program.steps))
     states = [proxy.state(family) for family in proxy.families]
@@ -66,6 +71,20 @@ def report_on(
         exchanged=sum(_exchanged(proxy.host, program) for program in later),
         balancing=BALANCING.get(config.mode, "as its plug-in says"),
         caveats=tuple(dict.fromkeys(each for state in states for each in caveats_of(config, state))),
+    )
+
+
+def _report_on_windows(objects: Objects, config: ProxyConfig, node: str) -> ModeReport:
+    windows, first = program_windows(objects, config, node)
+    held = Holdings(servers=len(windows.hns.load_balancers), destinations=len(windows.hns.endpoints))
+    return ModeReport(
+        mode=config.mode,
+        holdings=held,
+        first=first,
+        written=1 if _one_endpoint_less(objects) is not None else 0,
+        exchanged=0,
+        balancing=BALANCING[config.mode],
+        caveats=(_NOBODY_REFUSES, *dict.fromkeys(note.rpartition(": ")[2] for note in first.notes)),
     )
 
 
@@ -121,9 +140,3 @@ def caveats_of(config: ProxyConfig, state: ProxyState) -> Iterator[str]:
             yield "traffic policies are not known to it"
         if any(info.source_ranges for info in infos):
             yield "loadBalancerSourceRanges are not known to it"
-    if mode == "kernelspace":
-        yield "nobody refuses connections to a service without endpoints"
-        if any(info.source_ranges for info in infos):
-            yield "loadBalancerSourceRanges are not known to it"
-        if any(info.affinity_seconds for info in infos):
-            yield "session affinity has no timeout"

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Iterator
 
 from svcsim.addr import Family
 from svcsim.cluster.kube_proxy import KubeProxy
-from svcsim.cluster.programmed import program_node
+from svcsim.cluster.programmed import program_node, program_windows
 from svcsim.commands.clusters import add_cluster, add_config, config_of, objects_of
 from svcsim.errors import ConfigError
 
@@ -22,7 +24,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "render",
         help="what a kube-proxy programs into a node",
         description="Print what a node holds after its kube-proxy's first sync: iptables-save, ipset save, ipvsadm -Sn "
-        "and the addresses of services; or with --program the commands by which it gets there.",
+        "and the addresses of services, or in kernelspace mode HNS's objects as JSON; with --program the commands by "
+        "which it gets there.",
     )
     add_cluster(parser)
     parser.add_argument("--node", default="", metavar="NAME", help="the node (the first)")
@@ -35,6 +38,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Render."""
+    if config_of(args).mode == "kernelspace":
+        return _render_windows(args)
     proxy = program_node(objects_of(args), config_of(args), args.node, kernel=args.kernel, seed=args.seed)
     for sync in proxy.syncs:
         if sync.error:
@@ -43,6 +48,18 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(str(sync.program) for sync in proxy.syncs))
     else:
         print("\n".join(text.rstrip("\n") for text in _shown(proxy)))
+    return 0
+
+
+def _render_windows(args: argparse.Namespace) -> int:
+    node, program = program_windows(objects_of(args), config_of(args), args.node)
+    if args.program:
+        print(program)
+    else:
+        endpoints = [each.to_json() for each in node.hns.endpoints.values()]
+        print(json.dumps({"Endpoints": endpoints, "LoadBalancers": [each.to_json() for each in node.hns]}, indent=2))
+    for note in program.notes:
+        print(f"svcsim: {note}", file=sys.stderr)
     return 0
 
 

@@ -11,7 +11,7 @@ import attrs
 from svcsim.addr import Prefix
 from svcsim.errors import ConfigError
 
-__all__ = ["DETECT_LOCAL_MODES", "ConntrackConfig", "IPVSConfig", "ProxyConfig"]
+__all__ = ["DETECT_LOCAL_MODES", "ConntrackConfig", "IPVSConfig", "ProxyConfig", "WinkernelConfig"]
 
 #: How a packet of a pod is told from others: by address, or by the device that it comes in by.
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "None")
@@ -79,6 +79,17 @@ class ConntrackConfig:
 
 
 @attrs.frozen(kw_only=True)
+class WinkernelConfig:
+    """What only the kernelspace mode reads; *root_hns_endpoint_name* is the id of the host's own endpoint."""
+
+    network_name: str = ""
+    enable_dsr: bool = False
+    source_vip: str = ""
+    root_hns_endpoint_name: str = ""
+    forward_health_check_vip: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class ProxyConfig:
     """
     The settings of one kube-proxy; periods in seconds.
@@ -107,6 +118,7 @@ class ProxyConfig:
     sync_period: float = 30.0
     ipvs: IPVSConfig = attrs.field(factory=IPVSConfig)
     conntrack: ConntrackConfig = attrs.field(factory=ConntrackConfig)
+    winkernel: WinkernelConfig = attrs.field(factory=WinkernelConfig)
 
     @min_sync_period.default
     def _min_sync_period(self) -> float:

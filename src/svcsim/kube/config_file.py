@@ -14,7 +14,7 @@ import attrs
 
 from svcsim.addr import Prefix
 from svcsim.errors import ConfigError
-from svcsim.kube.config import ConntrackConfig, IPVSConfig, ProxyConfig
+from svcsim.kube.config import ConntrackConfig, IPVSConfig, ProxyConfig, WinkernelConfig
 from svcsim.kube.manifests import documents
 from svcsim.kube.structure import structure
 
@@ -29,7 +29,7 @@ _UNUSED = frozenset(
     {
         "apiVersion", "kind", "featureGates", "clientConnection", "logging", "hostnameOverride", "bindAddress",
         "healthzBindAddress", "metricsBindAddress", "bindAddressHardFail", "enableProfiling", "oomScoreAdj",
-        "showHiddenMetricsForVersion", "configSyncPeriod", "portRange", "windowsRunAsService", "winkernel",
+        "showHiddenMetricsForVersion", "configSyncPeriod", "portRange", "windowsRunAsService",
     }
 )  # fmt: skip
 
@@ -67,6 +67,15 @@ class _Conntrack:
 
 
 @attrs.frozen(kw_only=True)
+class _Winkernel:
+    networkName: str = ""
+    enableDSR: bool = False
+    sourceVip: str = ""
+    rootHnsEndpointName: str = ""
+    forwardHealthCheckVip: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class _DetectLocal:
     bridgeInterface: str = ""
     interfaceNamePrefix: str = ""
@@ -83,6 +92,7 @@ class _File:
     nftables: _Rules = attrs.field(factory=_Rules)
     ipvs: _IPVS = attrs.field(factory=_IPVS)
     conntrack: _Conntrack = attrs.field(factory=_Conntrack)
+    winkernel: _Winkernel = attrs.field(factory=_Winkernel)
 
 
 def seconds_of(text: str, otherwise: float = 0.0) -> float:
@@ -170,6 +180,13 @@ def _config(given: _File) -> ProxyConfig:
             tcp_timeout=round(seconds_of(ipvs.tcpTimeout)),
             tcp_fin_timeout=round(seconds_of(ipvs.tcpFinTimeout)),
             udp_timeout=round(seconds_of(ipvs.udpTimeout)),
+        ),
+        winkernel=WinkernelConfig(
+            network_name=given.winkernel.networkName,
+            enable_dsr=given.winkernel.enableDSR,
+            source_vip=given.winkernel.sourceVip,
+            root_hns_endpoint_name=given.winkernel.rootHnsEndpointName,
+            forward_health_check_vip=given.winkernel.forwardHealthCheckVip,
         ),
         conntrack=ConntrackConfig(
             max_per_core=conntrack.maxPerCore,

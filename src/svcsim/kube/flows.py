@@ -2,7 +2,8 @@
 What becomes of packets on a node that a proxy has programmed: every endpoint that can be chosen, or why there is none.
 
 Nothing is read out of rules: real packets are carried through an emulated node. In the iptables mode every random
-branch is followed; in the ipvs mode so many connections are made that every scheduler has shown whom it can choose.
+branch is followed; in the ipvs mode so many connections are made that every scheduler has shown whom it can choose; in the
+userspace mode whoever the process serves has a turn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import svcsim.kube.iptables
-import svcsim.kube.ipvs  # noqa: F401 - the built-in modes enter PROXY_MODES
+import svcsim.kube.ipvs
+import svcsim.kube.userspace  # noqa: F401 - the built-in modes enter PROXY_MODES
 from svcsim.addr import Prefix, format_address, parse_address
 from svcsim.errors import UnsupportedError
 from svcsim.explain.copying import twin
@@ -19,6 +21,7 @@ from svcsim.kube.flows_file import Flow, FlowAnswer, FlowCase, state_of
 from svcsim.kube.node_ports import is_loopback, node_addresses
 from svcsim.kube.programmer import PROXY_MODES, Program, Programmer, Step
 from svcsim.kube.state import ProxyState, host_port
+from svcsim.kube.userspace import UserspaceProgrammer
 from svcsim.node import Node
 from svcsim.outcome import Outcome
 from svcsim.packet import Packet
@@ -26,6 +29,8 @@ from svcsim.trace import Dropped, Rewritten, RuleMatched, Scheduled, Trace
 
 __all__ = ["FlowNodeUnderTest", "answer_case"]
 
+#: The modes of which flows can be answered.
+_MODES = ("iptables", "ipvs", "userspace")
 #: Of a random choice, so many ways are followed.
 _MOST_WAYS = 1 << 14
 #: A scheduler is asked at least so often, and so many times for each endpoint.
@@ -70,10 +75,10 @@ class FlowNodeUnderTest:
 
     def __init__(self, case: FlowCase) -> None:
         config = case.config
-        if config.mode not in PROXY_MODES:
-            raise UnsupportedError(f"flows of the {config.mode} mode", instead=f"one of {', '.join(PROXY_MODES)}")
+        if config.mode not in _MODES:
+            raise UnsupportedError(f"flows of the {config.mode} mode", instead=f"one of {', '.join(_MODES)}")
         self.node = Node()
-        self._programmer: Programmer = PROXY_MODES[config.mode]()
+        self._programmer: Programmer[Node] = PROXY_MODES[config.mode]()
         self._state: ProxyState | None = None
         prefix = f"{config.interfaceNamePrefix}0" if config.interfaceNamePrefix else ""
         self._pods = config.bridgeInterface or prefix or "cni0"
@@ -108,8 +113,23 @@ class FlowNodeUnderTest:
             found = [_answer_of(branch.way.packet, branch.way.outcome) for branch in asked.branches or ()]
             if any(each.output in _REFUSING for each in found):
                 return FlowAnswer(output=", ".join(self._refusals(flow, iface)), masq=False)
+        if isinstance(self._programmer, UserspaceProgrammer):
+            found = [self._passed_on(flow, each) for each in found]
         outputs = sorted({each.output for each in found if each.output})
         return FlowAnswer(output=", ".join(outputs), masq=any(each.masq for each in found))
+
+    def _passed_on(self, flow: Flow, answer: FlowAnswer) -> FlowAnswer:
+        """What the process of the userspace mode does with what it gets: every endpoint has its turn, or it hangs up."""
+        assert isinstance(self._programmer, UserspaceProgrammer)
+        assert self._state is not None
+        names = {f":{port}": name for name, port in self._programmer.ports.items()}
+        name = next((name for port, name in names.items() if answer.output.endswith(port)), None)
+        if name is None:
+            return answer
+        served = next(port for port in self._state.ports if port.info.name == name)
+        ends = sorted(str(each) for each in served.endpoints if each.ready)
+        nobody = "DROP" if flow.protocol == "UDP" else "REJECT"
+        return FlowAnswer(output=", ".join(ends) or nobody, masq=bool(ends))
 
     def _iface_of(self, flow: Flow) -> str:
         """Where a flow comes in; empty if this node sends it, be it with the service's address as its source."""
@@ -159,7 +179,7 @@ def _answer_of(packet: Packet, outcome: Outcome) -> FlowAnswer:
     scheduled = next((event for event in trace if isinstance(event, Scheduled)), None)
     if scheduled is not None:
         return FlowAnswer(output=str(scheduled.destination), masq=masq)
-    if ("nat", "DNAT") in targets:
+    if {("nat", "DNAT"), ("nat", "REDIRECT")} & targets:
         return FlowAnswer(output=_destination(packet, trace), masq=masq)
     stayed = all(sent.answer for sent in outcome.sent)
     return FlowAnswer(output="ACCEPT" if stayed and ("filter", "ACCEPT") in targets else "", masq=masq)

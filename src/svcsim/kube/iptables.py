@@ -94,7 +94,7 @@ class SyncReport:
 
 @PROXY_MODES.register("iptables")
 @attrs.define(eq=False)
-class IPTablesProgrammer(Programmer):
+class IPTablesProgrammer(Programmer[Node]):
     """
     kube-proxy's iptables mode on one node, for one family; *report* tells of the last sync.
 

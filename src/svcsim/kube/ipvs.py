@@ -40,7 +40,7 @@ _KEEPS_REUSED = ((4, 1), (5, 9))
 
 @PROXY_MODES.register("ipvs")
 @attrs.define(eq=False)
-class IPVSProgrammer(Programmer):
+class IPVSProgrammer(Programmer[Node]):
     """
     kube-proxy's ipvs mode on one node, for one family.
 

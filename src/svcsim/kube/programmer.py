@@ -8,17 +8,28 @@ or on a real host by its shell; it changes nothing until then.
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
 from svcsim.errors import ConfigError
 from svcsim.kube.state import ProxyState
 from svcsim.network import Host, Network
-from svcsim.node import Node
 from svcsim.registry import Registry
+from svcsim.tools.command import Completed
 
-__all__ = ["PROXY_MODES", "Program", "Programmer", "Step"]
+__all__ = ["PROXY_MODES", "Program", "Programmer", "Runs", "Step"]
+
+
+class Runs(Protocol):
+    """What runs commands: a `Node`, or a Windows one."""
+
+    def run(self, command: str) -> Completed:
+        """Run one."""
+        ...
+
+
+N = TypeVar("N", bound=Runs)
 
 
 @attrs.frozen
@@ -59,7 +70,7 @@ class Program:
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))
 
-    def apply(self, node: Node) -> None:
+    def apply(self, node: Runs) -> None:
         """Run every step on *node*; the first that fails ends it, with what the tool said."""
         for step in self.steps:
             done = node.run(str(step))
@@ -67,7 +78,7 @@ class Program:
                 raise ConfigError(f"{step.command}: {done.stderr.strip() or f'exit code {done.returncode}'}")
 
 
-class Programmer(abc.ABC):
+class Programmer(abc.ABC, Generic[N]):
     """
     One proxy mode on one node and for one family; it remembers what it did at its last sync.
 
@@ -76,22 +87,22 @@ class Programmer(abc.ABC):
     """
 
     @abc.abstractmethod
-    def sync(self, state: ProxyState, node: Node) -> Program:
+    def sync(self, state: ProxyState, node: N) -> Program:
         """Say what has to be done on *node* so that it serves *state*."""
 
     #: So often, in nanoseconds, there is something to look after besides syncs; 0 is never.
     tick_period: ClassVar[int] = 0
 
-    def start(self, network: Network, host: Host) -> None:  # noqa: B027 - most modes are the kernel's work alone
+    def start(self, network: Network, host: Host) -> None:
         """Run what this mode needs on *host* beside what it programs."""
 
-    def tick(self, node: Node) -> Program:
+    def tick(self, node: N) -> Program:
         """Say what has to be done on *node* besides syncs."""
         return Program()
 
-    def failed(self) -> None:  # noqa: B027 - a mode that always writes everything has nothing to forget
+    def failed(self) -> None:
         """The last program did not work: write everything at the next sync."""
 
 
 #: The modes by the names of KubeProxyConfiguration: iptables, ipvs, userspace, kernelspace; nftables has its place here.
-PROXY_MODES: Registry[type[Programmer]] = Registry("proxy mode", "svcsim.proxy_modes")
+PROXY_MODES: Registry[type[Programmer[Any]]] = Registry("proxy mode", "svcsim.proxy_modes")

@@ -49,7 +49,7 @@ _AT_END = (
 
 @PROXY_MODES.register("userspace")
 @attrs.define(eq=False)
-class UserspaceProgrammer(Programmer):
+class UserspaceProgrammer(Programmer[Node]):
     """
     kube-proxy's userspace mode on one node; of its two families only IPv4.
 
