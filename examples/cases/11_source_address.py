@@ -17,7 +17,7 @@ It prints::
     ipvs Cluster: 203.0.113.7 -> 192.0.2.10:30080 tcp: answered by 10.244.2.2:8080 on b, which saw 192.0.2.10
     ipvs Cluster: 203.0.113.7 -> 192.0.2.11:30080 tcp: answered by 10.244.2.2:8080 on b, which saw 192.0.2.11
     ipvs Cluster: client -> 10.96.0.1:80 tcp: answered by 10.244.2.2:8080 on b, which saw 10.244.1.2
-    ipvs Local: 203.0.113.7 -> 192.0.2.10:30080 tcp: answered by 10.244.2.2:8080 on b, which saw 203.0.113.7
+    ipvs Local: 203.0.113.7 -> 192.0.2.10:30080 tcp: silence, taken by 10.244.2.2:8080 on b, which saw 203.0.113.7
     ipvs Local: 203.0.113.7 -> 192.0.2.11:30080 tcp: answered by 10.244.2.2:8080 on b, which saw 203.0.113.7
     ipvs Local: client -> 10.96.0.1:80 tcp: answered by 10.244.2.2:8080 on b, which saw 10.244.1.2
 """

@@ -3,7 +3,7 @@ A pod that does not answer, though it is ready.
 
 Between a node's death and its endpoints' removal lie tens of seconds. The iptables and ipvs modes have long let go of the
 packet when it gets lost: every third connection of three pods hangs until the client tries again, and its retries go
-to the same pod, because the connection is tracked.
+to the same pod, because the connection is tracked. The userspace mode dials itself, and after 250 ms it dials another pod.
 
 Discussed at https://github.com/kubernetes/kubernetes/issues/101607
 
@@ -17,11 +17,13 @@ It prints::
       the client tries again after a second: silence
       and when the endpoint is gone: silence
       new connections then: {'answered': 60}
+    userspace: answered within 0.3 s: 60 of 60
 """
 
 from collections import Counter
 
 from svcsim.cluster import Sketch
+from svcsim.connection import Answer
 
 
 def main() -> None:
@@ -44,6 +46,11 @@ def main() -> None:
         print(f"  and when the endpoint is gone: {hanging.heard.value}")
         later = Counter(cluster.connect("client", "web").heard.value for _ in range(60))
         print(f"  new connections then: {dict(later)}")
+    cluster = sketch.cluster(mode="userspace", seed=2)
+    cluster.stop("web-0")
+    asked = [cluster.connect("client", "web") for _ in range(60)]
+    heard = Counter((call.request() is Answer.ANSWERED or call.wait(0.3) is Answer.ANSWERED) for call in asked)
+    print(f"userspace: answered within 0.3 s: {heard[True]} of {len(asked)}")
 
 
 if __name__ == "__main__":

@@ -258,13 +258,17 @@ class Connection:
             host.node.stack.close(socket)
         self.heard = Answer.SILENCE
         for at, got in journey.delivered():
-            if at == self.host and (isinstance(got.header, Icmp) or got.dport == int(port)):
+            if at == self.host and (isinstance(got.header, Icmp) or self._is_answer(got)):
                 self._hear(got)
             elif at not in self.takers and self._begins(got, said):
                 self.takers[at] = got
         if said is not None and not journey.hops[0].outcome.sent and journey.hops[0].outcome.error:
             self.heard = Answer.REFUSED
         return journey
+
+    def _is_answer(self, got: Packet) -> bool:
+        """Whether *got* is from whom the client speaks to, and not from a backend that it knows nothing of."""
+        return (_join(format_address(got.family, got.src), got.sport), got.dport) == (self.target, self._side.port)
 
     @staticmethod
     def _begins(got: Packet, said: Packet | None) -> bool:

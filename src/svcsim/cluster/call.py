@@ -61,6 +61,11 @@ class Call:
         return format_address(seen.family, seen.src) if seen is not None else ""
 
     @property
+    def dropped_by(self) -> str:
+        """What dropped its first packet, empty if nothing did; the cluster has to have been asked to trace."""
+        return next((told.dropped_by for _, told in self.explanations() if told.dropped_by), "")
+
+    @property
     def journey(self) -> Journey:
         """How it was opened."""
         return self.journeys[0]

@@ -48,6 +48,10 @@ _PODS = Prefix.parse("10.244.0.0/16")
 _OWNER = "kubernetes.io/service-name"
 
 
+def _cluster_ip(number: int) -> str:
+    return f"10.96.{number >> 8}.{number & 0xFF}"
+
+
 @attrs.define
 class _Served:
     service: Service
@@ -129,7 +133,7 @@ class Sketch:
             if pod not in self._pods:
                 self.pod(pod, node)
         kind = "LoadBalancer" if ip else "NodePort" if nodePort else "ClusterIP"
-        fields: dict[str, Any] = {"type": kind, "clusterIP": f"10.96.0.{len(self._services) + 1}"} | spec
+        fields: dict[str, Any] = {"type": kind, "clusterIP": _cluster_ip(len(self._services) + 1)} | spec
         if affinity:
             fields["sessionAffinity"] = "ClientIP"
             fields["sessionAffinityConfig"] = SessionAffinityConfig(clientIP=ClientIPConfig(timeoutSeconds=affinity))
