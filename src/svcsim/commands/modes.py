@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{report.mode}: {report.balancing}")
         for caveat in report.caveats:
             print(f"  - {caveat}")
+    if args.only is None:
+        refused["nftables"] = "not modelled yet"
     for mode, why in refused.items():
         print(f"\n{mode}: {why}")
     return 0

@@ -161,6 +161,8 @@ def _config(given: _File) -> ProxyConfig:
     mode, ipvs, conntrack = given.mode or "iptables", given.ipvs, given.conntrack
     rules = given.nftables if mode == "nftables" else given.iptables
     periods = ipvs if mode == "ipvs" else rules
+    for each in (given.iptables, given.nftables, ipvs):  # also those that this mode does not read have to be durations
+        seconds_of(each.syncPeriod), seconds_of(each.minSyncPeriod)
     return ProxyConfig(
         mode=mode,
         detect_local=given.detectLocalMode or "ClusterCIDR",

@@ -87,8 +87,9 @@ class FlowNodeUnderTest:
                 self._run(f"ip addr replace {text} dev lo" for text in addresses)
             else:
                 self.node.add_interface(name, addresses)
-        if self._pods not in self.node.devices:
-            self.node.add_interface(self._pods)
+        if self._pods not in self.node.devices:  # a device without an address of its own has the node's
+            own = map(parse_address, case.node.nodeIPs)
+            self.node.add_interface(self._pods, [f"{each}/{each.family.bits}" for each in own])
         self._world = next(name for name in self.node.devices if name != "lo")
         self._networks = [Prefix.parse(text) for text in (*config.clusterCIDRs, *case.node.podCIDRs)]
         self._run(f"ip route replace {network} dev {self._pods}" for network in self._networks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import attrs
@@ -29,6 +29,7 @@ _KINDS: dict[str, tuple[str, type[Any], str]] = {
 }
 _CLUSTER_WIDE = {"Node", "ServiceCIDR"}
 _MOST_VALUES = 5_000_000
+_DEEPEST = 100
 
 
 def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
@@ -49,6 +50,7 @@ def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
         return
     yaml, loader = _yaml()
     try:
+        _check_depth(yaml.parse(text, loader), where)
         for number, value in enumerate(yaml.load_all(text, loader), 1):
             if value is not None:
                 yield f"{where}: document {number}", _bounded(value, where)
@@ -57,9 +59,22 @@ def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
         at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
         raise ConfigError(f"{where}: {at}{error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not YAML: {error}") from None
+        raise ConfigError(f"{where}: not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deep") from None
+
+
+def _check_depth(events: Iterable[Any], where: str) -> None:
+    """Refuse what is nested so deep that whoever composes it would need a deep stack."""
+    depth = 0
+    for event in events:
+        kind = type(event).__name__
+        if kind in ("MappingStartEvent", "SequenceStartEvent"):
+            depth += 1
+            if depth > _DEEPEST:
+                raise ConfigError(f"{where}: nested too deep: more than {_DEEPEST} levels")
+        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+            depth -= 1
 
 
 def _bounded(value: Any, where: str) -> Any:
