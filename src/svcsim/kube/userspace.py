@@ -84,7 +84,7 @@ class UserspaceProgrammer(Programmer[Node]):
         notes = [
             f"{port.info.name}: the userspace mode does not know SCTP" for port in state.ports if port not in served
         ]
-        self.ports = self._numbered([port.info.name for port in served])
+        self.ports = self._numbered([port.info.name for port in served], node)
         if self.process is not None:
             self.process.serve({self.ports[port.info.name]: port for port in served})
         rules = node.rules[state.family]
@@ -103,10 +103,16 @@ class UserspaceProgrammer(Programmer[Node]):
         self._begun = False
         self._rules = {}
 
-    def _numbered(self, names: list[ServicePortName]) -> dict[ServicePortName, int]:
-        """A port for each service port: that which it has, or a free one."""
+    def _numbered(self, names: list[ServicePortName], node: Node) -> dict[ServicePortName, int]:
+        """A port for each service port: that which it has, or the first that nobody has or listens at."""
         kept = {name: self.ports[name] for name in names if name in self.ports}
-        free = iter(sorted(set(PORTS) - set(kept.values())))
+        own, stack = set(self.ports.values()), node.stack
+        taken = set(kept.values())
+        free = (
+            port
+            for port in PORTS
+            if port not in taken and (port in own or not any(stack.listens(each, port) for each in ("tcp", "udp")))
+        )
         try:
             return {name: kept[name] if name in kept else next(free) for name in names}
         except StopIteration:

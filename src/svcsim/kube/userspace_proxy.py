@@ -23,6 +23,8 @@ __all__ = ["DIAL_TIMEOUTS", "ProxyStatistics", "UserspaceProxy"]
 
 #: How long each dial may take, in nanoseconds.
 DIAL_TIMEOUTS = tuple(round(seconds * SECOND) for seconds in (0.25, 0.5, 1.0, 2.0))
+#: A longer datagram is cut: the process reads into a buffer of so many bytes.
+UDP_BUFFER = 4096
 #: An idle UDP client is forgotten after so many nanoseconds.
 UDP_IDLE = round(0.25 * SECOND)
 _FIRST_PORT, _LAST_PORT = 60000, 65535
@@ -58,13 +60,16 @@ class UserspaceProxy:
     def serve(self, ports: Mapping[int, ServedPort]) -> None:
         """Listen at *ports* for what they serve; leave the others, but what runs goes on."""
         self.balancer.expire(self.network.clock.now)
-        for port in self._served.keys() - ports.keys():
-            info = self._served[port].info
+        kept = {
+            port for port in ports if port in self._served and self._served[port].info.name == ports[port].info.name
+        }
+        for port in sorted(self._served.keys() - kept):
+            info = self._served.pop(port).info
             self.host.leave(info.protocol, port)
             self.balancer.forget(info.name)
         for port, served in ports.items():
             info = served.info
-            if port not in self._served:
+            if port not in kept:
                 self.host.serve(info.protocol, port, self._heard_tcp if info.protocol == "tcp" else self._heard_udp)
             self.balancer.serve(info.name, affinity=bool(info.affinity_seconds), seconds=info.affinity_seconds)
             self.balancer.set_endpoints(info.name, (str(each) for each in served.endpoints if each.ready))
@@ -101,6 +106,8 @@ class UserspaceProxy:
         key = host_port(format_address(packet.family, packet.src), packet.sport), packet.dport
         connection = self._connections.get(key)
         if header.flags & TcpFlags.SYN and not header.flags & TcpFlags.ACK:
+            if connection is not None:  # the client has forgotten it
+                connection.hang_up()
             connection = self._connections[key] = _Connection(self, self._served[packet.dport].info.name, key)
         if connection is not None:
             connection.from_client(packet)
@@ -175,7 +182,7 @@ class _Connection:
     def _dial(self) -> None:
         """Ask for an endpoint and dial it; after a failure whoever was remembered does not count."""
         proxy = self._proxy
-        self._hang_up()
+        self.hang_up()
         client = self._key[0].rpartition(":")[0].strip("[]")
         endpoint = None
         if self._tried < len(DIAL_TIMEOUTS):
@@ -226,8 +233,8 @@ class _Connection:
             self._proxy.post(self._backend.segment("PA", bytes(self._waiting)))
             self._waiting.clear()
 
-    def _hang_up(self) -> None:
-        """Let go of the endpoint."""
+    def hang_up(self) -> None:
+        """Let go of the endpoint, without a word."""
         self._stop_timer()
         if self._backend is not None:
             self._proxy.host.leave("tcp", self._backend.port)
@@ -243,7 +250,7 @@ class _Connection:
         """Close both sides: there are no half-closed connections."""
         if self._backend is not None and self._connected:
             self._proxy.post(self._backend.segment("FA"))
-        self._hang_up()
+        self.hang_up()
         if self._client is not None:
             self._proxy.post(self._client.segment("FA"))
         self._proxy.forget(self._key)
@@ -262,11 +269,11 @@ class _Session:
 
     def from_client(self, packet: Packet) -> None:
         """Pass a datagram on, and be patient again."""
-        self._pass(Packet.udp(self._source, self._endpoint, packet.payload))
+        self._pass(Packet.udp(self._source, self._endpoint, packet.payload[:UDP_BUFFER]))
 
     def _from_backend(self, packet: Packet) -> Iterator[Packet]:
         self._proxy.statistics.crossings += 1
-        self._pass(Packet.udp(self._here, self._key[1], packet.payload))
+        self._pass(Packet.udp(self._here, self._key[1], packet.payload[:UDP_BUFFER]))
         return iter(())
 
     def _pass(self, packet: Packet) -> None:
