@@ -13,6 +13,7 @@ from svcsim.errors import ConfigError
 from svcsim.kube.manifests import Manifests
 from svcsim.kube.objects import Objects
 from svcsim.kube.slices import slices_for
+from svcsim.kube.validate import validate
 
 __all__ = ["load"]
 
@@ -20,11 +21,12 @@ _ENDINGS = (".yaml", ".yml", ".json")
 _LARGEST = 256 << 20
 
 
-def load(*paths: str | PurePath) -> Objects:
+def load(*paths: str | PurePath, checked: bool = True) -> Objects:
     """
     Everything that the manifests at *paths* hold; a folder stands for its files.
 
-    Services that have pods but no EndpointSlices get those that the controller would make.
+    Services that have pods but no EndpointSlices get those that the controller would make. Unless *checked* is False,
+    objects that an API server would not take are refused.
     """
     if not paths:
         raise ConfigError("no manifests: name a file or a folder")
@@ -38,6 +40,8 @@ def load(*paths: str | PurePath) -> Objects:
             raise ConfigError(f"{path}: {error}") from None
         manifests.read(text, str(path))
     found = manifests.objects
+    if checked:
+        validate(found)
     return attrs.evolve(found, slices=(*found.slices, *slices_for(found)))
 
 

@@ -2,7 +2,7 @@
 The iptables mode: a rule for every way into a service, and a chain for every endpoint.
 
 Behaviour of: kube-proxy v1.36, ``mode: iptables``; pinned by its own packet-flow cases and the corpus scenarios
-kube-iptables-*. The rules that catch packets are written at every sync; a service's own chains only if it changed, or
+iptables-kubeproxy-*. The rules that catch packets are written at every sync; a service's own chains only if it changed, or
 if everything is written. The counting nfacct rules of some versions are left out.
 """
 

@@ -2,7 +2,7 @@
 The iptables mode's rules for one service port: what catches its packets, and the chains that send them on.
 
 Behaviour of: kube-proxy v1.36, ``mode: iptables``; pinned by its own packet-flow cases and the corpus scenarios
-kube-iptables-*. Rules are written as for ``iptables-restore``, in its order.
+iptables-kubeproxy-*. Rules are written as for ``iptables-restore``, in its order.
 """
 
 from __future__ import annotations

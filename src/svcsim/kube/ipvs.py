@@ -2,7 +2,7 @@
 The ipvs mode: virtual servers in the kernel's load balancer, whose addresses are the node's own.
 
 Behaviour of: kube-proxy v1.36, ``mode: ipvs``; pinned by the flows recorded on a kernel with IPVS and by the corpus
-scenarios kube-ipvs-*. Every sync is a full one: it looks at what the node has and changes what differs, but for the
+scenarios ipvs-kubeproxy-*. Every sync is a full one: it looks at what the node has and changes what differs, but for the
 few iptables rules, which are written anew each time.
 """
 

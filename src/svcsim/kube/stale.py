@@ -28,8 +28,11 @@ def clean_up(node: Node, before: ProxyState | None, after: ProxyState) -> int:
     """
     Delete the UDP entries of *node* that lead to endpoints which do not serve any more; return how many.
 
-    Only if endpoints of a UDP port changed between the two states, and not those of a service port that has none left.
+    Only if endpoints of a UDP port changed between the two states, and not those of a service port that has none left. In
+    the userspace mode entries lead to the proxy: only those of cluster IPs that are gone are deleted.
     """
+    if after.config.mode == "userspace":
+        return _forget_services(node, before, after)
     if _udp_endpoints(before) == _udp_endpoints(after):
         return 0
     places: dict[_End, set[_End]] = {}
@@ -52,3 +55,13 @@ def clean_up(node: Node, before: ProxyState | None, after: ProxyState) -> int:
         return bool(serving) and (conn.reply[2], conn.reply[4]) not in (serving or ())
 
     return node.conntrack.delete_where(leads_nowhere)
+
+
+def _forget_services(node: Node, before: ProxyState | None, after: ProxyState) -> int:
+    """Delete the entries of UDP services that are there no more."""
+    gone = _udp_endpoints(before).keys() - _udp_endpoints(after).keys()
+    ports = before.ports if before is not None else ()
+    places = {(parse_address(p.info.cluster_ip).value, p.info.port) for p in ports if p.info.name in gone}
+    return node.conntrack.delete_where(
+        lambda conn: (conn.orig[0], conn.orig[1]) == (after.family, _UDP) and (conn.orig[3], conn.orig[5]) in places
+    )

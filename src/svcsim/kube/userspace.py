@@ -1,7 +1,7 @@
 """
 The userspace mode: rules that lead every service to a process on the node, which passes on what it gets.
 
-Behaviour of: kube-proxy's first mode, until v1.25; pinned by the corpus scenarios kube-userspace-*. It knows neither
+Behaviour of: kube-proxy's first mode, until v1.25; pinned by the corpus scenarios iptables-kubeuserspace-*. It knows neither
 traffic policies nor source ranges, topology or SCTP. The process itself is `svcsim.kube.userspace_proxy`.
 """
 

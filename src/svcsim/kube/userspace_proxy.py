@@ -28,6 +28,8 @@ UDP_BUFFER = 4096
 #: An idle UDP client is forgotten after so many nanoseconds.
 UDP_IDLE = round(0.25 * SECOND)
 _FIRST_PORT, _LAST_PORT = 60000, 65535
+#: So many clients are served at once.
+_MOST_CONNECTIONS = 1 << 16
 
 
 @attrs.define
@@ -108,6 +110,8 @@ class UserspaceProxy:
         if header.flags & TcpFlags.SYN and not header.flags & TcpFlags.ACK:
             if connection is not None:  # the client has forgotten it
                 connection.hang_up()
+            elif len(self._connections) >= _MOST_CONNECTIONS:
+                return  # no descriptor is left
             connection = self._connections[key] = _Connection(self, self._served[packet.dport].info.name, key)
         if connection is not None:
             connection.from_client(packet)
