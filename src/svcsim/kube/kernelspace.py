@@ -26,6 +26,7 @@ __all__ = ["KernelspaceProgrammer"]
 
 _PRESERVES = "preserve-destination"
 _OPTIMIZES = "winProxyOptimization"
+_DELETES = "hcn loadbalancer delete"
 _Identity = tuple[int, int, int, str, str, bool]
 
 
@@ -44,6 +45,7 @@ class _Held:
     """What a service port has in HNS: what it was made of, load balancers by their roles, and remote endpoints."""
 
     service: object
+    endpoints: tuple[EndpointInfo, ...]
     balancers: dict[str, HnsLoadBalancer]
     remote: tuple[str, ...]
 
@@ -84,7 +86,9 @@ class KernelspaceProgrammer(Programmer[WindowsNode]):
         made = {endpoint.ip: endpoint for endpoint in hns.endpoints.values()}
         creations: list[Step] = []
         wanted = {port.info.name: self._wanted(port, state, hns, made, creations) for port in state.ports}
+        shared = list(_shared_fronts(wanted))
         changes = [step for name, held in wanted.items() for step in self._changes(name, held, hns)]
+        changes.sort(key=lambda step: step.command != _DELETES)  # a front may pass from one service to another
         deletions = [
             _step("loadbalancer delete", {"ID": balancer.id})
             for name, held in self._held.items()
@@ -98,7 +102,7 @@ class KernelspaceProgrammer(Programmer[WindowsNode]):
             if not used[id] and id in hns.endpoints
         ]
         self._held = wanted
-        return Program((*steps, *creations, *deletions, *changes, *unused), tuple(_notes(state)))
+        return Program((*steps, *creations, *deletions, *changes, *unused), (*_notes(state), *shared))
 
     def failed(self) -> None:
         """The last program did not work: begin anew."""
@@ -123,18 +127,24 @@ class KernelspaceProgrammer(Programmer[WindowsNode]):
 
         chosen = _choose(port, hns, endpoint_of)
         balancers = {role: each for role, each in _balancers(port, chosen, state, hns) if each.endpoints}
-        if hns.type == "Overlay" and made.get(port.info.cluster_ip) is None:
-            front = _remote(port.info.cluster_ip, state, hns)
-            made[front.ip] = front
-            remote[front.id] = None
-            creations.append(_step("endpoint create", front.to_json()))
-        return _Held(_service_of(port), balancers, tuple(remote))
+        if hns.type == "Overlay":
+            front = made.get(port.info.cluster_ip)
+            if front is None:
+                own = _remote(port.info.cluster_ip, state, hns)
+                front = attrs.evolve(own, mac=hns.mac, provider=state.node.primary(state.family))
+                made[front.ip] = front
+                creations.append(_step("endpoint create", front.to_json()))
+            if front.remote:
+                remote[front.id] = None
+        return _Held(_service_of(port), port.endpoints, balancers, tuple(remote))
 
     def _changes(self, name: ServicePortName, wanted: _Held, hns: Hns) -> Iterator[Step]:
         """From the load balancers that a service port has to those it shall have."""
         held = self._held.get(name)
         before = held.balancers if held is not None else {}
-        anew = held is None or held.service != wanted.service or _annotation(wanted.service, _OPTIMIZES) == "DISABLED"
+        anew = held is None or held.service != wanted.service
+        if held is not None and _annotation(wanted.service, _OPTIMIZES) == "DISABLED":
+            anew = anew or held.endpoints != wanted.endpoints
         for role, old in before.items():
             new = wanted.balancers.get(role)
             if new is None or (_identity(old) != _identity(new) and (anew or not hns.modifies)):
@@ -154,6 +164,23 @@ class KernelspaceProgrammer(Programmer[WindowsNode]):
 
 def _step(what: str, data: dict[str, Any]) -> Step:
     return Step(f"hcn {what}", json.dumps(data, indent=2) + "\n")
+
+
+def _shared_fronts(wanted: dict[ServicePortName, _Held]) -> Iterator[str]:
+    """
+    Leave each front to the first that wants it.
+
+    The ports of a Service share its health check's load balancer; two that differ cannot have one front, which is told.
+    """
+    first: dict[tuple[str, int, int], tuple[ServicePortName, HnsLoadBalancer]] = {}
+    for name, held in wanted.items():
+        for role, balancer in list(held.balancers.items()):
+            front = (balancer.vip, balancer.protocol, balancer.external_port)
+            owner, there = first.setdefault(front, (name, balancer))
+            if there is not balancer:
+                del held.balancers[role]
+                if _identity(there) != _identity(balancer):
+                    yield f"{name}: port {front[2]} of {front[0] or 'the node'} belongs to {owner}"
 
 
 def _service_of(port: ServedPort) -> object:

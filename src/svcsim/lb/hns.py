@@ -21,6 +21,8 @@ from svcsim.packet import Packet
 __all__ = ["Decision", "Distribution", "Hns", "HnsEndpoint", "HnsLoadBalancer", "LoadBalancerFlags", "PortMappingFlags"]
 
 _SCHEMA = {"Major": 2, "Minor": 0}
+#: So many flows are remembered; the oldest is forgotten for a new one.
+_MOST_FLOWS = 1 << 16
 
 
 class PortMappingFlags(enum.IntFlag):
@@ -129,7 +131,7 @@ class Hns:
     A host's virtual network of a *type* (L2Bridge or Overlay), its endpoints and load balancers.
 
     *subnets* maps the networks of other hosts' pods to their provider addresses. Without *dsr* no load balancer may ask
-    for direct return; with *modifies* they can be changed in place.
+    for direct return; with *modifies* they can be changed in place. *mac* is the host's.
 
     >>> hns = Hns(addresses=["192.0.2.10"])
     >>> hns.add_endpoint(HnsEndpoint(id="pod", ip="10.244.1.5"))
@@ -148,12 +150,13 @@ class Hns:
         subnets: dict[Prefix, str] | None = None,
         dsr: bool = True,
         modifies: bool = True,
+        mac: str = "00-15-5d-00-00-01",
     ) -> None:
         if type not in ("L2Bridge", "Overlay"):
             raise ConfigError(f"a network is L2Bridge or Overlay, not {type!r}")
         self.type, self.addresses = type, tuple(str(parse_address(text)) for text in addresses)
         self.subnets = subnets or {}
-        self.dsr, self.modifies = dsr, modifies
+        self.dsr, self.modifies, self.mac = dsr, modifies, mac
         self.endpoints: dict[str, HnsEndpoint] = {}
         self.load_balancers: dict[str, HnsLoadBalancer] = {}
         self._flows: dict[tuple[int, int, int, int, int, int], str] = {}
@@ -195,7 +198,7 @@ class Hns:
         self.load_balancers[balancer.id] = balancer
 
     def remove_load_balancer(self, id: str) -> None:
-        """Take a load balancer away, and the flows with it."""
+        """Take a load balancer away; a flow goes on if another one at its front has its endpoint."""
         if self.load_balancers.pop(id, None) is None:
             raise MissingError(f"there is no load balancer {id}")
 
@@ -231,6 +234,8 @@ class Hns:
         key = (packet.family, packet.proto, packet.src, packet.sport, packet.dst, packet.dport)
         chosen = self._flows.get(key)
         if chosen is None or chosen not in balancer.endpoints:
+            if len(self._flows) >= _MOST_FLOWS:
+                del self._flows[next(iter(self._flows))]
             chosen = self._flows[key] = self._choose(balancer, packet)
         endpoint, direct = self.endpoints[chosen], bool(balancer.flags & LoadBalancerFlags.DSR)
         client = format_address(packet.family, packet.src)
