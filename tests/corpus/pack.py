@@ -53,7 +53,7 @@ GROUPS = (
         (f"iptables-{family}-", "iptables-tools")
         for family in ("settext", "settypes", "contool", "conlimits", "product")
     ),
-    ("iptables-latefragments-", "iptables-more"),
+    *((f"iptables-{family}-", "iptables-more") for family in ("latefragments", "time")),
     *((f"iptables-{family}-", "kubeproxy-iptables") for family in ("kubeproxy", "v6kubeproxy", "kubeuserspace")),
     ("iptables-", "iptables"),
     *(

@@ -89,7 +89,7 @@ _IPV4, _IPV6, _BOTH = frozenset({Family.IPV4}), frozenset({Family.IPV6}), frozen
 _MATCHES = {
     _IPV4: "realm",
     _IPV6: "dst eui64 frag hbh ipv6header mh rt srh",
-    _BOTH: "bpf cgroup cluster connlabel cpu dccp ipcomp nfacct osf policy rateest socket time",
+    _BOTH: "bpf cgroup cluster connlabel cpu dccp ipcomp nfacct osf policy rateest socket",
 }
 _TARGETS = {
     _IPV4: "CLUSTERIP ECN ULOG",

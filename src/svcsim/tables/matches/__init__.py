@@ -36,6 +36,7 @@ from svcsim.tables.matches.statistic import NthMatch, RandomMatch, StatisticMatc
 from svcsim.tables.matches.string import StringMatch
 from svcsim.tables.matches.tcp import TcpMatch
 from svcsim.tables.matches.tcpmss import TcpmssMatch
+from svcsim.tables.matches.time import TimeMatch
 from svcsim.tables.matches.tos import TosMatch
 from svcsim.tables.matches.ttl import HlMatch, TtlMatch
 from svcsim.tables.matches.u32 import U32Match
@@ -80,6 +81,7 @@ __all__ = [
     "StringMatch",
     "TcpMatch",
     "TcpmssMatch",
+    "TimeMatch",
     "TosMatch",
     "TtlMatch",
     "U32Match",
