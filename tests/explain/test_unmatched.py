@@ -76,9 +76,9 @@ def test_the_first_test_that_failed_is_named(clause, said):
         ("iptables -A INPUT -j DROP", ("INPUT", 1), "the packet did not come to INPUT; sent to 10.0.1.1:80 by pod0"),
         ("iptables -A FORWARD -j ACCEPT", ("FORWARD", 1), "it matched"),
         (
-            "iptables -A FORWARD -m time --timestart 08:00",
+            "iptables -A FORWARD -m cpu --cpu 1",
             ("FORWARD", 1),
-            "not known: -m time --timestart 08:00 is not",
+            "not known: -m cpu --cpu 1 is not",
         ),
         (
             "iptables -N A; iptables -A FORWARD -j A; iptables -A FORWARD -p tcp -j A; iptables -A A -j MARK --set-mark 1;"
