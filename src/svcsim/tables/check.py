@@ -118,8 +118,10 @@ class Checker:
         if not chain.reached:
             return
         leads_to: Collection[Chain] = chain.outline[0]
+        known = {id(rule) for rule in old[1]} if old is not None else ()  # found fine where this chain is reached from
         for rule in chain.outline[1]:
-            self._check_hooks(rule, chain.reached)
+            if id(rule) not in known:
+                self._check_hooks(rule, chain.reached)
         for target in leads_to:
             if old is None or target not in old[0]:
                 _refuse_loops([target], {chain})
