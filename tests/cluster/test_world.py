@@ -245,6 +245,33 @@ items:
         assert cluster.connect("client", "[fd96::1]:80").endpoint == "[fd44::5]:8080"
 
 
+def test_endpoints_without_pods(tmp_path):
+    """Endpoints that only have a name are nobody's; those without a Pod get one."""
+    (tmp_path / "c.yaml").write_text(
+        """
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}
+---
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+endpoints: [{addresses: [10.244.0.5]}]
+ports: [{port: 80, name: ""}]
+---
+kind: EndpointSlice
+metadata: {name: web-2, labels: {kubernetes.io/service-name: web}}
+addressType: FQDN
+endpoints: [{addresses: [web.example.org]}]
+ports: [{port: 80, name: ""}]
+"""
+    )
+
+    cluster = Cluster.load(tmp_path)
+
+    assert cluster.endpoints("web") == ["10.244.0.5:80"]
+    assert cluster.connect("203.0.113.7", "web").backend == "default/pod-10-244-0-5"
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 1 << 32), st.sampled_from(["iptables", "ipvs"]))
 def test_whoever_answers_may(seed, mode):

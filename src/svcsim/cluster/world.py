@@ -19,8 +19,9 @@ from svcsim.cluster.wiring import OUTSIDE, Wiring, addresses_of, families_of, no
 from svcsim.connection import Connection, respond
 from svcsim.errors import ConfigError, MissingError, UnsupportedError
 from svcsim.kube.config import ProxyConfig
-from svcsim.kube.front import node_info
+from svcsim.kube.front import lenient_address, node_info
 from svcsim.kube.objects import (
+    Endpoint,
     EndpointSlice,
     Node,
     ObjectMeta,
@@ -149,7 +150,7 @@ class Cluster:
         known |= {address for node in self.nodes.values() for address in families_of(node).values()}
         for piece in objects.slices:
             for endpoint in piece.endpoints:
-                address = str(parse_address(endpoint.addresses[0])) if endpoint.addresses else ""
+                address = _address_of(endpoint)
                 if address and address not in known:
                     known.add(address)
                     home = endpoint.nodeName if endpoint.nodeName in self.nodes else next(iter(self.nodes))
@@ -175,7 +176,7 @@ class Cluster:
         holders |= {address: name for name, node in self.nodes.items() for address in families_of(node).values()}
         for piece in self._slices.values():
             for endpoint in piece.endpoints:
-                holder = holders.get(str(parse_address(endpoint.addresses[0]))) if endpoint.addresses else None
+                holder = holders.get(_address_of(endpoint))
                 for port in piece.ports:
                     if holder is not None and port.port:
                         host = self.network.host(holder)
@@ -307,6 +308,12 @@ class Cluster:
 
 def _key(thing: Service | EndpointSlice) -> tuple[str, str]:
     return thing.metadata.namespace, thing.metadata.name
+
+
+def _address_of(endpoint: Endpoint) -> str:
+    """Where an endpoint is, canonical; empty if it only has a name."""
+    found = lenient_address(endpoint.addresses[0]) if endpoint.addresses else None
+    return str(found) if found is not None else ""
 
 
 def _pod_name(pod: Pod) -> str:
