@@ -14,18 +14,18 @@ import attrs
 
 from svcsim.addr import Family
 from svcsim.clock import SECOND
-from svcsim.kube.chains import (
-    Jump,
-    forward_rules,
-    mark_rules,
-    missing_chains,
-    missing_jumps,
-    table_text,
-    tool_of,
-)
+from svcsim.kube.chains import missing_chains, missing_jumps, table_text, tool_of
 from svcsim.kube.detector import local_detector
 from svcsim.kube.iptables_names import PER_SERVICE
 from svcsim.kube.iptables_rules import PortRules, RuleStyle
+from svcsim.kube.iptables_text import (
+    CANARY,
+    CANARY_TABLES,
+    EVERY_ADDRESS,
+    JUMPS,
+    sync_tables,
+    to_node_ports,
+)
 from svcsim.kube.node_ports import NodePortAddresses, is_loopback
 from svcsim.kube.programmer import PROXY_MODES, Program, Programmer, Step
 from svcsim.kube.state import ProxyState, ServicePortName
@@ -38,41 +38,6 @@ __all__ = ["LARGE_CLUSTER", "IPTablesProgrammer", "SyncReport"]
 #: With more endpoints than these, rules lose their comments, and chains nobody needs stay a little longer.
 LARGE_CLUSTER = 1000
 _HOUR = 3600 * SECOND
-_CANARY = "KUBE-PROXY-CANARY"
-_CANARY_TABLES = ("mangle", "nat", "filter")
-
-_PORTALS, _OUTSIDE = "kubernetes service portals", "kubernetes externally-visible service portals"
-_FIREWALL, _NEW = "kubernetes load balancer firewall", "-m conntrack --ctstate NEW"
-#: In the order in which they are made; each goes to the top of its chain, so the last stands first.
-_JUMPS = (
-    Jump("filter", "INPUT", "KUBE-EXTERNAL-SERVICES", _OUTSIDE, _NEW),
-    Jump("filter", "FORWARD", "KUBE-EXTERNAL-SERVICES", _OUTSIDE, _NEW),
-    Jump("filter", "INPUT", "KUBE-NODEPORTS", "kubernetes health check service ports"),
-    Jump("filter", "FORWARD", "KUBE-SERVICES", _PORTALS, _NEW),
-    Jump("filter", "OUTPUT", "KUBE-SERVICES", _PORTALS, _NEW),
-    Jump("filter", "FORWARD", "KUBE-FORWARD", "kubernetes forwarding rules"),
-    Jump("filter", "INPUT", "KUBE-PROXY-FIREWALL", _FIREWALL, _NEW),
-    Jump("filter", "OUTPUT", "KUBE-PROXY-FIREWALL", _FIREWALL, _NEW),
-    Jump("filter", "FORWARD", "KUBE-PROXY-FIREWALL", _FIREWALL, _NEW),
-    Jump("nat", "OUTPUT", "KUBE-SERVICES", _PORTALS),
-    Jump("nat", "PREROUTING", "KUBE-SERVICES", _PORTALS),
-    Jump("nat", "POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules"),
-    Jump("filter", "INPUT", "KUBE-FIREWALL"),
-    Jump("filter", "OUTPUT", "KUBE-FIREWALL"),
-)
-_FILTER_CHAINS = (
-    "KUBE-SERVICES",
-    "KUBE-EXTERNAL-SERVICES",
-    "KUBE-FORWARD",
-    "KUBE-NODEPORTS",
-    "KUBE-PROXY-FIREWALL",
-)
-_NAT_CHAINS = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
-_LOCALNET = (
-    '-A KUBE-FIREWALL -m comment --comment "block incoming localnet connections" -d 127.0.0.0/8 ! -s 127.0.0.0/8 '
-    "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
-)
-_LAST_RULE = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
 
 
 @attrs.frozen
@@ -149,7 +114,7 @@ class IPTablesProgrammer(Programmer[Node]):
         return (
             self._written is None
             or mangle is None
-            or _CANARY not in mangle.chains
+            or CANARY not in mangle.chains
             or self._labels != state.node.labels
             or (not large and now - self._last_full > _HOUR)
         )
@@ -163,31 +128,33 @@ class IPTablesProgrammer(Programmer[Node]):
             large=large,
             node_ip=state.node.primary(family),
         )
-        localhost = _localhost_node_ports(state)
-        filters, nats = [_LOCALNET] if localhost else [], list(mark_rules(config))
-        written: dict[str, None] = {}
-        skipped: dict[str, None] = {}
         before = {} if full or self._written is None else self._written
+        written: dict[ServicePortName, tuple[str, ...]] = {}
+        skipped: dict[str, None] = {}
+        ports = []
         for port in state.ports:
             choice = choose(port.info, port.endpoints, node=state.node.name, zone=state.node.zone)
             rules = PortRules(port, choice, style)
-            nats += rules.captures("nat")
-            filters += rules.captures("filter")
+            ports.append(rules)
             if before.get(port.info.name) == port.made_of:
                 skipped.update(dict.fromkeys(rules.chains))
             else:
-                written.update(dict.fromkeys(rules.chains))
-                nats += rules.sending()
-        stale = self._stale(node.rules[family], {*written, *skipped}, state, node.clock.now, large=large)
-        nats += (f"-X {chain}" for chain in stale)
-        nats += _to_node_ports(state, node, localhost=localhost)
-        if not node.sysctls["net.netfilter.nf_conntrack_tcp_be_liberal"]:
-            filters.append("-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP")
-        filters += forward_rules(config)
-        shared = (*_FILTER_CHAINS, "KUBE-FIREWALL") if localhost else _FILTER_CHAINS
-        text = table_text("filter", shared, filters) + table_text("nat", (*_NAT_CHAINS, *written, *stale), nats)
-        size, count = len(text.encode()), len(filters) + len(nats) - len(stale)
-        self.report = SyncReport(full, tuple(written), tuple(skipped), stale, count, size)
+                written[port.info.name] = rules.chains
+        own = dict.fromkeys(chain for chains in written.values() for chain in chains)
+        stale = self._stale(node.rules[family], {*own, *skipped}, state, node.clock.now, large=large)
+        localhost = _localhost_node_ports(state)
+        tables = sync_tables(
+            ports,
+            written,
+            config,
+            last=_to_node_ports(state, node, localhost=localhost),
+            stale=stale,
+            localhost=localhost,
+            liberal=bool(node.sysctls["net.netfilter.nf_conntrack_tcp_be_liberal"]),
+        )
+        text = "".join(table_text(name, *table) for name, table in tables.items())
+        count = sum(len(rules) for _, rules in tables.values()) - len(stale)
+        self.report = SyncReport(full, tuple(own), tuple(skipped), stale, count, len(text.encode()))
         return text
 
     def _stale(self, held: Ruleset, active: set[str], state: ProxyState, now: int, *, large: bool) -> tuple[str, ...]:
@@ -210,9 +177,9 @@ def _localhost_node_ports(state: ProxyState) -> bool:
 def _first_steps(held: Ruleset, node: Node, *, full: bool, localhost: bool) -> Iterator[Step]:
     """What stands before the restore: the canaries and jumps at a full sync, and the kernel's parameter."""
     if full:
-        yield from missing_chains(held, ((table, _CANARY) for table in _CANARY_TABLES))
-        yield from missing_chains(held, ((jump.table, jump.target) for jump in _JUMPS))
-        yield from missing_jumps(held, _JUMPS)
+        yield from missing_chains(held, ((table, CANARY) for table in CANARY_TABLES))
+        yield from missing_chains(held, ((jump.table, jump.target) for jump in JUMPS))
+        yield from missing_jumps(held, JUMPS)
     if localhost and not node.sysctls["net.ipv4.conf.all.route_localnet"]:
         yield Step("sysctl -qw net.ipv4.conf.all.route_localnet=1")
 
@@ -220,15 +187,10 @@ def _first_steps(held: Ruleset, node: Node, *, full: bool, localhost: bool) -> I
 def _to_node_ports(state: ProxyState, node: Node, *, localhost: bool) -> Iterator[str]:
     """The last rules of KUBE-SERVICES: packets to the addresses where node ports are taken."""
     addresses = NodePortAddresses.of(state.config, state.node, state.family)
-    begin = f'-A KUBE-SERVICES -m comment --comment "{_LAST_RULE}"'
     if addresses.all:
-        match = "-m addrtype --dst-type LOCAL"
-        if state.family is Family.IPV6:
-            match += " ! -d ::1/128"
-        elif not localhost:
-            match += " ! -d 127.0.0.0/8"
-        yield f"{begin} {match} -j KUBE-NODEPORTS"
+        without = "::1/128" if state.family is Family.IPV6 else "" if localhost else "127.0.0.0/8"
+        yield to_node_ports(f"{EVERY_ADDRESS} ! -d {without}" if without else EVERY_ADDRESS)
         return
     for address in addresses.found_on(node):
         if localhost or not is_loopback(address):
-            yield f"{begin} -d {address} -j KUBE-NODEPORTS"
+            yield to_node_ports(f"-d {address}")

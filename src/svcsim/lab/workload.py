@@ -7,14 +7,20 @@ Chain names, comments and the order of rules are kube-proxy's. Affinity and traf
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b32encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from svcsim.addr import Family, Prefix, format_address
 from svcsim.errors import ConfigError
+from svcsim.kube.chains import table_text
+from svcsim.kube.config import ProxyConfig
+from svcsim.kube.detector import LocalDetector
+from svcsim.kube.iptables_names import ChainNames, endpoint_chain
+from svcsim.kube.iptables_rules import PortRules, RuleStyle
+from svcsim.kube.iptables_text import CANARY, JUMPS, Tables, sync_tables
+from svcsim.kube.state import EndpointInfo, ServedPort, ServicePortInfo, ServicePortName
+from svcsim.kube.topology import Choice
 from svcsim.rng import Streams
 
 __all__ = ["POD_CIDR", "Portal", "endpoint_swapped", "make_portals", "ruleset", "sync", "virtual_servers"]
@@ -25,7 +31,12 @@ POD_CIDR = "10.244.0.0/16"
 _SERVICE_CIDR = Prefix.parse("10.96.0.0/12")
 _POD_NETWORK = Prefix.parse(POD_CIDR)
 _PORTS = (80, 443, 8080, 9090, 5432, 6379)
-_MARK = "0x00004000"
+_STYLE = RuleStyle(LocalDetector("-s", POD_CIDR))
+_HOOKS = {
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+}
 
 
 def _in_order(endpoints: Iterable[str]) -> tuple[str, ...]:
@@ -54,26 +65,40 @@ class Portal:
 
     def chain(self, kind: str) -> str:
         """The name of its chain of a *kind*: SVC (its endpoints) or EXT (what comes from outside)."""
-        return f"KUBE-{kind}-{_hash(self.name + self.proto)}"
+        names = ChainNames(self.served.info.name)
+        return names.external if kind == "EXT" else names.cluster
 
     def endpoint_chain(self, endpoint: str) -> str:
         """The name of the chain of one endpoint."""
-        return f"KUBE-SEP-{_hash(self.name + self.proto + endpoint)}"
+        return endpoint_chain(self.served.info.name, endpoint)
 
     @property
     def chains(self) -> tuple[str, ...]:
         """Every chain of its own, in the order in which kube-proxy writes them."""
-        if not self.endpoints:
-            return ()
-        outside = (self.chain("EXT"),) if self.node_port else ()
-        return (*outside, self.chain("SVC"), *map(self.endpoint_chain, self.endpoints))
+        return self.rules.chains
+
+    @property
+    def served(self) -> ServedPort:
+        """What a kube-proxy serves of it."""
+        namespace, _, rest = self.name.partition("/")
+        service, _, port = rest.partition(":")
+        info = ServicePortInfo(
+            name=ServicePortName(namespace, service, port, self.proto.upper()),
+            cluster_ip=self.address,
+            port=self.port,
+            node_port=self.node_port,
+        )
+        ends = (each.rpartition(":") for each in self.endpoints)
+        return ServedPort(info, tuple(EndpointInfo(address=address, port=int(port)) for address, _, port in ends))
+
+    @property
+    def rules(self) -> PortRules:
+        """Its rules in iptables mode."""
+        served = self.served
+        return PortRules(served, Choice(served.endpoints, (), served.endpoints, bool(served.endpoints)), _STYLE)
 
     def __str__(self) -> str:
         return f"{self.name} {self.proto} {self.address}:{self.port}"
-
-
-def _hash(text: str) -> str:
-    return b32encode(hashlib.sha256(text.encode()).digest()).decode()[:16]
 
 
 def make_portals(services: int, endpoints: int = 3, *, seed: int = 0) -> list[Portal]:
@@ -136,12 +161,14 @@ def ruleset(portals: Sequence[Portal]) -> str:
     -A KUBE-SVC-... -m comment --comment "load/svc-000000:web -> 10.244.2.0:8080" -m statistic --mode random ...
     -A KUBE-SVC-... -m comment --comment "load/svc-000000:web -> 10.244.2.1:8080" -j KUBE-SEP-...
     """
-    chains = [chain for portal in portals for chain in portal.chains]
-    lines = ["*mangle", *_builtin(_MANGLE_HOOKS), ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
-    lines += ["*filter", *_builtin(_FILTER_HOOKS), ":KUBE-PROXY-CANARY - [0:0]", *_flushed(_FILTER_CHAINS)]
-    lines += [*_FILTER_JUMPS, *_filter_rules(portals), "COMMIT"]
-    lines += ["*nat", *_builtin(_NAT_HOOKS), ":KUBE-PROXY-CANARY - [0:0]", *_flushed((*_NAT_CHAINS, *chains))]
-    lines += [*_NAT_JUMPS, *_nat_rules(portals, portals), "COMMIT"]
+    tables = {"mangle": ((), ()), **_tables(portals, portals)}
+    lines = []
+    for name, (chains, rules) in tables.items():
+        jumps = [jump for jump in reversed(JUMPS) if jump.table == name]  # each was put at the top of its chain
+        lines += [f"*{name}", *(f":{hook} ACCEPT [0:0]" for hook in _HOOKS[name])]
+        lines += [f":{chain} - [0:0]" for chain in (CANARY, *chains)]
+        lines += [f"-A {jump.source} {jump.rule}" for jump in jumps]
+        lines += [*rules, "COMMIT"]
     return "\n".join(lines) + "\n"
 
 
@@ -152,127 +179,12 @@ def sync(portals: Sequence[Portal], *, changed: Iterable[Portal] = (), stale: It
     The rules that lead to services are written anew for all *portals*; the chains behind them for the *changed* ones
     alone. *stale* chains are flushed and deleted.
     """
-    changed, stale = list(changed), list(stale)
-    chains = [chain for portal in changed for chain in portal.chains]
-    lines = ["*filter", *_flushed(_FILTER_CHAINS), *_filter_rules(portals), "COMMIT"]
-    lines += ["*nat", *_flushed((*_NAT_CHAINS, *chains, *stale))]
-    lines += [*_nat_rules(portals, changed, stale), "COMMIT"]
-    return "\n".join(lines) + "\n"
+    return "".join(table_text(name, *table) for name, table in _tables(portals, changed, tuple(stale)).items())
 
 
-_MANGLE_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-_FILTER_HOOKS = ("INPUT", "FORWARD", "OUTPUT")
-_NAT_HOOKS = ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
-_FILTER_CHAINS = (
-    "KUBE-SERVICES",
-    "KUBE-EXTERNAL-SERVICES",
-    "KUBE-FORWARD",
-    "KUBE-NODEPORTS",
-    "KUBE-PROXY-FIREWALL",
-    "KUBE-FIREWALL",
-)
-_NAT_CHAINS = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
-
-
-def _jumps(chain: str, *to: tuple[str, str, bool]) -> tuple[str, ...]:
-    """Jumps of a built-in chain: each with where it leads, its comment, and whether it is for new connections only."""
-    new = "-m conntrack --ctstate NEW "
-    return tuple(
-        f"-A {chain} {new if only_new else ''}{_comment(comment) + ' ' if comment else ''}-j {target}"
-        for target, comment, only_new in to
-    )
-
-
-def _comment(text: str) -> str:
-    return f'-m comment --comment "{text}"'
-
-
-_SERVICES = ("KUBE-SERVICES", "kubernetes service portals", True)
-_EXTERNAL = ("KUBE-EXTERNAL-SERVICES", "kubernetes externally-visible service portals", True)
-_GUARD = ("KUBE-PROXY-FIREWALL", "kubernetes load balancer firewall", True)
-_HEALTH = ("KUBE-NODEPORTS", "kubernetes health check service ports", False)
-_FORWARD = ("KUBE-FORWARD", "kubernetes forwarding rules", False)
-_LOOPBACK = ("KUBE-FIREWALL", "", False)
-# kube-proxy inserts each jump at the top when it finds it missing, so they stand in the reverse of that order.
-_FILTER_JUMPS = (
-    *_jumps("INPUT", _LOOPBACK, _GUARD, _HEALTH, _EXTERNAL),
-    *_jumps("FORWARD", _GUARD, _FORWARD, _SERVICES, _EXTERNAL),
-    *_jumps("OUTPUT", _LOOPBACK, _GUARD, _SERVICES),
-)
-_NAT_JUMPS = (
-    *_jumps("PREROUTING", ("KUBE-SERVICES", "kubernetes service portals", False)),
-    *_jumps("OUTPUT", ("KUBE-SERVICES", "kubernetes service portals", False)),
-    *_jumps("POSTROUTING", ("KUBE-POSTROUTING", "kubernetes postrouting rules", False)),
-)
-
-
-def _builtin(hooks: Iterable[str]) -> list[str]:
-    return [f":{hook} ACCEPT [0:0]" for hook in hooks]
-
-
-def _flushed(chains: Iterable[str]) -> list[str]:
-    return [f":{chain} - [0:0]" for chain in chains]
-
-
-def _filter_rules(portals: Sequence[Portal]) -> Iterator[str]:
-    yield (
-        f"-A KUBE-FIREWALL {_comment('block incoming localnet connections')} -d 127.0.0.0/8 ! -s 127.0.0.0/8 "
-        "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
-    )
-    for portal in portals:
-        if not portal.endpoints:
-            why, proto = _comment(f"{portal.name} has no endpoints"), f"-m {portal.proto} -p {portal.proto}"
-            yield f"-A KUBE-SERVICES {why} {proto} -d {portal.address} --dport {portal.port} -j REJECT"
-            if portal.node_port:
-                local = "-m addrtype --dst-type LOCAL"
-                yield f"-A KUBE-EXTERNAL-SERVICES {why} {local} {proto} --dport {portal.node_port} -j REJECT"
-    yield "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
-    yield f"-A KUBE-FORWARD {_comment('kubernetes forwarding rules')} -m mark --mark {_MARK}/{_MARK} -j ACCEPT"
-    established = "-m conntrack --ctstate RELATED,ESTABLISHED"
-    yield f"-A KUBE-FORWARD {_comment('kubernetes forwarding conntrack rule')} {established} -j ACCEPT"
-
-
-def _nat_rules(portals: Sequence[Portal], changed: Iterable[Portal], stale: Iterable[str] = ()) -> Iterator[str]:
-    snat = _comment("kubernetes service traffic requiring SNAT")
-    yield f"-A KUBE-POSTROUTING -m mark ! --mark {_MARK}/{_MARK} -j RETURN"
-    yield f"-A KUBE-POSTROUTING -j MARK --xor-mark {_MARK}"
-    yield f"-A KUBE-POSTROUTING {snat} -j MASQUERADE --random-fully"
-    yield f"-A KUBE-MARK-MASQ -j MARK --or-mark {_MARK}"
-    written = {id(portal) for portal in changed}
-    for portal in portals:
-        if portal.endpoints:
-            proto = f"-m {portal.proto} -p {portal.proto}"
-            here = f"{_comment(f'{portal.name} cluster IP')} {proto} -d {portal.address} --dport {portal.port}"
-            yield f"-A KUBE-SERVICES {here} -j {portal.chain('SVC')}"
-            if portal.node_port:
-                name = f"-m comment --comment {portal.name}"
-                yield f"-A KUBE-NODEPORTS {name} {proto} --dport {portal.node_port} -j {portal.chain('EXT')}"
-            if id(portal) in written:
-                yield from _own_rules(portal, proto, here)
-    for chain in stale:
-        yield f"-X {chain}"
-    last = _comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
-    yield f"-A KUBE-SERVICES {last} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
-
-
-def _own_rules(portal: Portal, proto: str, here: str) -> Iterator[str]:
-    """The rules of the chains that are a service's own."""
-    service, outside = portal.chain("SVC"), portal.chain("EXT")
-    yield f"-A {service} {here} ! -s {POD_CIDR} -j KUBE-MARK-MASQ"
-    if portal.node_port:
-        why = _comment(f"masquerade traffic for {portal.name} external destinations")
-        yield f"-A {outside} {why} -j KUBE-MARK-MASQ"
-        yield f"-A {outside} -j {service}"
-    count = len(portal.endpoints)
-    for index, endpoint in enumerate(portal.endpoints):
-        # Of those that come this far each rule takes its share; the last takes all that is left.
-        chance = f" -m statistic --mode random --probability {1 / (count - index):.10f}" if index < count - 1 else ""
-        where = _comment(f"{portal.name} -> {endpoint}")
-        yield f"-A {service} {where}{chance} -j {portal.endpoint_chain(endpoint)}"
-    for endpoint in portal.endpoints:
-        chain, name = portal.endpoint_chain(endpoint), f"-m comment --comment {portal.name}"
-        yield f"-A {chain} {name} -s {endpoint.rpartition(':')[0]} -j KUBE-MARK-MASQ"
-        yield f"-A {chain} {name} {proto} -j DNAT --to-destination {endpoint}"
+def _tables(portals: Iterable[Portal], changed: Iterable[Portal], stale: Sequence[str] = ()) -> Tables:
+    written = {portal.served.info.name for portal in changed}
+    return sync_tables((portal.rules for portal in portals), written, ProxyConfig(), stale=stale)
 
 
 # -- ipvs mode --------------------------------------------------------------------------------------------------------
