@@ -100,3 +100,42 @@ def test_an_option_of_the_protocol_is_not_swallowed():
     """Behind an unknown match, an option that the rule's protocol knows loads that protocol's match."""
     host = node("-p tcp -m osf --genre Linux --dport 80 -j DROP")
     assert "-m osf --genre Linux -m tcp --dport 80 -j DROP" in host.run("iptables -S FORWARD").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("--zone 9", "--zone 9"),
+        ("--zone-reply 0x7", "--zone-reply 7"),
+        ("--zone mark", "--zone mark"),
+        ("--zone 1 --zone-orig 2", "--zone-orig 2"),
+        ("--zone-orig 1 --zone-reply 2", "--zone 2"),
+        ("--zone 5 --notrack", "--notrack --zone 5"),
+        ("--zone 0", ""),
+    ],
+)
+def test_zones_are_printed(options, text):
+    """A zone is printed as the tool prints it, whatever becomes of packets."""
+    node = Node()
+
+    node.run(f"iptables -t raw -A PREROUTING -j CT {options}")
+
+    assert node.run("iptables -t raw -S PREROUTING").stdout.splitlines()[1] == f"-A PREROUTING -j CT {text}".rstrip()
+
+
+def test_zones_are_unknown():
+    """A packet that is put into a zone ends as unknown, unless it is told not to be tracked at all."""
+    node = Node()
+    node.add_interface("eth0", ["192.0.2.1/24"])
+    node.run(
+        "iptables -t raw -A PREROUTING -p tcp -j CT --zone 9; iptables -t raw -A PREROUTING -p icmp -j CT --notrack --zone 9"
+    )
+
+    unknown = node.receive(Packet.tcp("192.0.2.9:1", "192.0.2.1:80"), "eth0")
+    known = node.receive(Packet.echo("192.0.2.9", "192.0.2.1"), "eth0")
+
+    assert unknown.verdict is Verdict.UNKNOWN
+    assert unknown.unknown == ("-j CT --zone 9",)
+    assert known.delivered
+    refused = node.run("iptables -t raw -A PREROUTING -j CT --zone 65536")
+    assert refused.stderr.startswith("iptables v1.8.9 (legacy): Cannot parse 65536 as a zone ID")
