@@ -8,6 +8,7 @@ neighbours tell it how long an entry lives, and `tracking` asks it for each pack
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import attrs
 
@@ -19,7 +20,7 @@ from svcsim.packet import ConnTuple, Proto
 from svcsim.rng import Streams
 from svcsim.sysctl import Sysctl, Sysctls
 
-__all__ = ["Conn", "ConnState", "Conntrack", "Statistics", "Status", "invert", "opposite"]
+__all__ = ["Conn", "ConnSeen", "ConnState", "Conntrack", "Statistics", "Status", "invert", "opposite"]
 
 #: ICMP types that ask, with those that answer; no other type has an opposite (icmp and icmpv6 trackers).
 _ICMP_OPPOSITES = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
@@ -151,10 +152,25 @@ class Conn:
         timer = self.timer
         return self.lifetime if timer is None or timer.deadline is None else max(0, timer.deadline - now)
 
+    @property
+    def seen(self) -> ConnSeen:
+        """What it is now, to be told later."""
+        return ConnSeen(self.orig, self.reply)
+
+    def __str__(self) -> str:
+        return str(self.seen)
+
+
+class ConnSeen(NamedTuple):
+    """Both tuples of a connection as they were at a moment; NAT may change the second."""
+
+    orig: ConnTuple
+    reply: ConnTuple
+
     def __str__(self) -> str:
         proto = self.orig[1]
         name = _NAMES.get(proto, f"protocol {proto}")
-        ends = (f"{_end(t, 2)} > {_end(t, 3)}" for t in (self.orig, self.reply))
+        ends = (f"{_end(t, 2)} > {_end(t, 3)}" for t in self)
         return f"{name} {' answered by '.join(ends)}"
 
 

@@ -401,6 +401,7 @@ class Host(Protocol):
     conntrack: Conntrack
     tracking: dict[Family, Tracking]
     ipsets: IpSets
+    tells_all: bool  # whether traces hold also what it takes to explain routes and picks: more work for each packet
     unknown_holds: Assumption  # whether matches and targets that are not modelled hold and act; None: nobody knows
 
     def note_unknown(self, skb: Skb, what: str) -> None:

@@ -105,6 +105,7 @@ class Node:
         self.stack = LocalStack(self)
         self.outcome = Outcome()
         self.unknown_holds: Assumption = None
+        self.tells_all = False
         self.voice = Voice(self)
         self._idents = self.streams["ipv6 fragment"]
         self._backlog: deque[Skb] = deque()
@@ -317,7 +318,7 @@ class Node:
             if route is None:
                 return self._drop(skb, "martian" if skb.trace is None else self.ingress[skb.family].complaint(skb))
         if skb.trace is not None:
-            skb.trace.append(Routed(route, asked=(self.routes[skb.family], skb.dst, skb.src, skb.mark, skb.indev)))
+            skb.trace.append(Routed(route, False, self._asked(skb, skb.indev) if self.tells_all else None))
         kind = route.kind
         if kind is _UNICAST:
             return self._forward(skb, route)
@@ -389,7 +390,7 @@ class Node:
         """LOCAL_OUT and POST_ROUTING, for what is sent from here by *route*."""
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route, asked=(self.routes[skb.family], skb.dst, skb.src, skb.mark, "")))
+            skb.trace.append(Routed(route, False, self._asked(skb) if self.tells_all else None))
         verdict = self.hooks[skb.family].run(_LOCAL_OUT, skb, "", route.device)
         if verdict is not _ACCEPT:
             return verdict
@@ -462,6 +463,10 @@ class Node:
                 self.answer_icmp(skb, *answer)
         return self._drop(skb, f"{route.kind.value}: no way to its destination")
 
+    def _asked(self, skb: Skb, indev: str = "") -> tuple[Routing, int, int, int, str]:
+        """Whom a routing decision was asked of, and what."""
+        return self.routes[skb.family], skb.dst, skb.src, skb.mark, indev
+
     @staticmethod
     def _drop(skb: Skb, reason: str) -> Verdict:
         if skb.trace is not None:
@@ -482,7 +487,7 @@ class Node:
             return False
         skb.route = route
         if skb.trace is not None:
-            skb.trace.append(Routed(route, again=True, asked=(self.routes[skb.family], skb.dst, skb.src, skb.mark, "")))
+            skb.trace.append(Routed(route, True, self._asked(skb) if self.tells_all else None))
         return True
 
     def answer_icmp(self, skb: Skb, type: int, code: int, rest: int = 0) -> None:

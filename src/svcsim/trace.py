@@ -170,7 +170,7 @@ class Routed:
     """
     A routing decision was made; *again*, because a rewrite or a new mark may have changed the way.
 
-    *asked* is whom, and of what: destination, source, mark, input device.
+    If the host tells all, *asked* is whom, and of what: destination, source, mark, input device.
     """
 
     route: Any
@@ -186,8 +186,8 @@ class Scheduled:
     """
     A scheduler picked *destination* of *service*; *probes* buckets of the service table were looked into.
 
-    *loads* are the destinations as they were before: each with weight, active and inactive connections, and whether it
-    was overloaded. *pinned*: persistence had settled it, and the scheduler was not asked.
+    If the host tells all, *loads* are the destinations as they were before: each with weight, active and inactive
+    connections, and whether it was overloaded. *pinned*: persistence had settled it, and the scheduler was not asked.
     """
 
     service: Any

@@ -7,12 +7,11 @@ hangs these functions up when the first rule needs them; so does `Tracking.enabl
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING
 
 from svcsim.addr import Family
 from svcsim.checksum import internet
-from svcsim.conntrack import Status, opposite
+from svcsim.conntrack import ConnSeen, Status, opposite
 from svcsim.conntrack_proto import trackers_of
 from svcsim.conntrack_tcp import TcpPhase, TcpState
 from svcsim.conntrack_tracker import ACCEPT as FITS
@@ -184,13 +183,14 @@ class Tracking:
             if outcome is FITS:
                 break
             if outcome is not REOPEN:
-                return self._invalid(skb, f"does not fit {conn if found is not None else 'the start of a connection'}")
+                whom = conn.seen if found is not None else "the start of a connection"
+                return self._invalid(skb, "does not fit", whom)
         if is_reply:
             conn.status |= _SEEN_REPLY  # not before: the first reply is judged as one that was not expected yet
         skb.ct = conn
         skb.ctinfo = ctinfo
         if skb.trace is not None:
-            skb.trace.append(Tracked(ctinfo, copy(conn)))
+            skb.trace.append(Tracked(ctinfo, ConnSeen(conn.orig, conn.reply)))
         return ACCEPT
 
     def confirm(self, skb: Skb, state: HookState) -> Verdict:
@@ -272,19 +272,19 @@ class Tracking:
         skb.ct = conn
         skb.ctinfo = CtInfo.RELATED_REPLY if is_reply else CtInfo.RELATED
         if skb.trace is not None:
-            skb.trace.append(Tracked(skb.ctinfo, copy(conn)))
+            skb.trace.append(Tracked(skb.ctinfo, conn.seen))
         return True
 
-    def _invalid(self, skb: Skb, why: str) -> Verdict:
+    def _invalid(self, skb: Skb, why: str, whom: object = "") -> Verdict:
         """Let *skb* go on without a connection."""
         self._table.statistics.invalid += 1
-        return self._refuse(skb, why)
+        return self._refuse(skb, why, whom)
 
     @staticmethod
-    def _refuse(skb: Skb, why: str) -> Verdict:
+    def _refuse(skb: Skb, why: str, whom: object = "") -> Verdict:
         skb.ctinfo = INVALID
         if skb.trace is not None:
-            skb.trace.append(Tracked(INVALID, None, why))
+            skb.trace.append(Tracked(INVALID, None, f"{why} {whom}".rstrip()))
         return ACCEPT
 
     def _table_full(self, skb: Skb) -> Verdict:

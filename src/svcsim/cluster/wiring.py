@@ -74,6 +74,13 @@ def _own_addresses(number: int, families: Iterable[Family]) -> tuple[NodeAddress
     return tuple(NodeAddress(type="InternalIP", address=text) for text in texts)
 
 
+def _add_host(network: Network, name: str, **options: str) -> Host:
+    """Add a host whose traces can be explained in full."""
+    host = network.add(name, **options)
+    host.node.tells_all = True
+    return host
+
+
 def _run(host: Host, commands: Iterable[str]) -> None:
     Program(tuple(map(Step, commands))).apply(host.node)
 
@@ -97,14 +104,14 @@ class Wiring:
     def __attrs_post_init__(self) -> None:
         if self.link not in LINKS:
             raise ConfigError(f"nodes are linked {' or '.join(LINKS)}, not {self.link!r}")
-        self.network.add(OUTSIDE).node.add_interface("eth0")
+        _add_host(self.network, OUTSIDE).node.add_interface("eth0")
         self.network.join(_LAN, f"{OUTSIDE}:eth0", delay=self.delay)
         _run(self.network.host(OUTSIDE), (f"ip {option} route add default dev eth0" for option in ("-4", "-6")))
 
     def add_node(self, node: Node, kernel: str) -> Host:
         """Add a node, reachable by all that are there."""
         name, own = node.metadata.name, families_of(node)
-        host = self.network.add(name, kernel=kernel)
+        host = _add_host(self.network, name, kernel=kernel)
         host.node.add_interface("eth0", map(_full, own.values()))
         self.network.join(_LAN, f"{name}:eth0")
         _run(host, self._host_settings(own))
@@ -139,7 +146,7 @@ class Wiring:
     def add_pod(self, name: str, addresses: Iterable[str], node: str) -> Host:
         """Add a pod's host behind *node*, and the routes to it that no pod network covers."""
         held = [parse_address(text) for text in addresses]
-        pod, home = self.network.add(name), self.network.host(node)
+        pod, home = _add_host(self.network, name), self.network.host(node)
         gateways = families_of(self._nodes[node])
         pod.node.add_interface("eth0", (_full(str(each)) for each in held))
         device = self._device_of(home, gateways)

@@ -58,6 +58,7 @@ class Journey:
         return self._carry(self.packet, self.iface)
 
     def _carry(self, packet: Packet, iface: str) -> Outcome:
+        self.node.tells_all = True
         if iface:
             return self.node.receive(packet, iface, trace=True)
         return self.node.send(packet, owner=self._owner, mark=self._mark, trace=True)

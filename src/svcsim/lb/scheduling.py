@@ -60,13 +60,14 @@ class Scheduling(Accounts):
             if self.conns.incoming(skb.family, skb.proto, skb.dst, skb.dport, skb.src, skb.sport) is not None:
                 return None, _ACCEPT
         found = table.probes - probes
-        loads = () if skb.trace is None else _loads(service)
-        templates = _templates(service) if loads else 0
+        tells_all = skb.trace is not None and state.host.tells_all
+        loads = _loads(service) if tells_all else ()
+        templates = _templates(service) if tells_all else 0
         conn = self._schedule(service, skb)
         if conn is None:
             return None, self._no_destination(service, skb, state, icmp)
         if skb.trace is not None:
-            pinned = service.persistent and _templates(service) == templates
+            pinned = tells_all and service.persistent and _templates(service) == templates
             skb.trace.append(Scheduled(service, conn.dest, found, loads, pinned))
         return conn, _ACCEPT
 
