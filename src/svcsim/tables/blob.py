@@ -2,7 +2,7 @@
 How large a table is to the kernel, which keeps it as one block and exchanges it as a whole.
 
 Behaviour of: ip_tables and ip6_tables on 64-bit machines; the sizes were asked of Linux 6.18 (getsockopt
-IPT_SO_GET_INFO). nf_tables keeps rules one by one.
+IPT_SO_GET_INFO), but for that of the ipvs match, which follows from its fields. nf_tables keeps rules one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MATCHES = {
     "addrtype": 40,
     "comment": 288,
     "conntrack": 200,
-    "ipvs": 80,
+    "ipvs": 72,
     "mark": 48,
     "multiport": 80,
     "physdev": 104,
