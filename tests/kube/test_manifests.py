@@ -68,6 +68,8 @@ def test_later_objects_replace_earlier_ones():
         ("[" * 1_000_000, "nested too deep"),
         ("&a [*a]", "more than"),
         ("- 1", "it has no kind"),
+        ("kind: Pod\na: &a {b: 1}\nc: {<<: *a}", r"line 3, column 5: merge keys \(<<\) are not read"),
+        (f"kind: Pod\na: {'9' * 6000}", "limit"),
         ("kind: Service\nmetadata: {name: web}\nspec: 3", r"Service web: spec: not a mapping"),
         ("kind: Service\nmetadata: {}", r"metadata.name is missing"),
         ("kind: Service\nmetadata: {name: w}\nspec: {ports: {port: 1}}", r"Service w: spec.ports: not a list"),
@@ -84,6 +86,22 @@ def test_what_is_wrong_is_told(text, message):
     """Each complaint names the file, the place and the object."""
     with pytest.raises(ConfigError, match=rf"^x\.yaml.*{message}"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kind": "Pod", "kind": "Pod"}', "the key 'kind' twice"),
+        ('{"kind": NaN}', "NaN is no number"),
+        ("[", "not JSON"),
+    ],
+)
+def test_json_that_is_wrong(text, message):
+    """JSON is read as strictly as YAML."""
+    with pytest.raises(
+        ConfigError, match=rf"^x\.json: not JSON: .*{message}" if message != "not JSON" else r"^x\.json: not JSON"
+    ):
+        read(text, "x.json")
 
 
 def test_aliases_cannot_blow_it_up():

@@ -17,7 +17,7 @@ import svcsim.kube.iptables
 import svcsim.kube.ipvs
 import svcsim.kube.userspace  # noqa: F401 - the built-in modes enter PROXY_MODES
 from svcsim.addr import Family
-from svcsim.clock import SECOND
+from svcsim.clock import SECOND, Timer
 from svcsim.errors import ConfigError
 from svcsim.kube.config import ProxyConfig
 from svcsim.kube.front import node_info, proxy_state
@@ -63,6 +63,7 @@ class KubeProxy:
     _slices: dict[tuple[str, str], EndpointSlice] = attrs.field(factory=dict, init=False)
     _not_before: int = attrs.field(default=0, init=False)
     _waiting: bool = attrs.field(default=False, init=False)
+    _repeat: Timer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         mode = PROXY_MODES[self.config.mode]
@@ -127,6 +128,9 @@ class KubeProxy:
         """Program the node now, and say no to the next sync for a while; one that fails is repeated a period later."""
         clock, config = self.host.clock, self.config
         self._waiting = False
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
         self._not_before = clock.now + round(config.min_sync_period * SECOND)
         for family, programmer in self._programmers.items():
             info = node_info(self.node, family)
@@ -137,7 +141,8 @@ class KubeProxy:
             except ConfigError as refusal:
                 error = str(refusal)
                 programmer.failed()
-                clock.call_after(round(config.sync_period * SECOND), self.sync)
+                if self._repeat is None:
+                    self._repeat = clock.call_after(round(config.sync_period * SECOND), self.sync)
             else:
                 clean_up(self.host, self._states.get(family), state)
                 self._states[family] = state

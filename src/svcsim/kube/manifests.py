@@ -44,7 +44,7 @@ def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
     """
     if where.endswith(".json"):
         try:
-            yield where, _bounded(json.loads(text), where)
+            yield where, _bounded(json.loads(text, object_pairs_hook=_once, parse_constant=_no_number), where)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{where}: not JSON: {error}") from None
         return
@@ -54,6 +54,8 @@ def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
         for number, value in enumerate(yaml.load_all(text, loader), 1):
             if value is not None:
                 yield f"{where}: document {number}", _bounded(value, where)
+    except ConfigError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
@@ -62,6 +64,22 @@ def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
         raise ConfigError(f"{where}: not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deep") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping without any key twice."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"found the key {twice!r} twice")
+    return made
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _check_depth(events: Iterable[Any], where: str) -> None:
@@ -99,6 +117,10 @@ def _yaml() -> tuple[Any, Any]:
     except ImportError:
         raise UnsupportedError("YAML without PyYAML", instead="pip install 'svcsim[k8s]', or JSON") from None
 
+    def _complaint(what: str, node: Any) -> Exception:
+        made: Exception = yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+        return made
+
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
         yaml_implicit_resolvers: ClassVar = {
             first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -108,12 +130,13 @@ def _yaml() -> tuple[Any, Any]:
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             seen = set()
             for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                    if key.value in seen:
-                        raise yaml.constructor.ConstructorError(
-                            None, None, f"found the key {key.value!r} twice", key.start_mark
-                        )
-                    seen.add(key.value)
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if key.tag == "tag:yaml.org,2002:merge":  # a few lines of them could stand for anything
+                    raise _complaint("merge keys (<<) are not read", key)
+                if key.value in seen:
+                    raise _complaint(f"found the key {key.value!r} twice", key)
+                seen.add(key.value)
             made: dict[Any, Any] = super().construct_mapping(node, deep)
             return made
 
