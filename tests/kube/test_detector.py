@@ -39,7 +39,7 @@ def test_detectors(config, words):
 
 def test_unknown_ways_to_tell():
     """A mode that does not exist is refused with those that do."""
-    with pytest.raises(ConfigError, match="detectLocalMode is one of ClusterCIDR, .*, not 'Smell'"):
+    with pytest.raises(ConfigError, match=r"detectLocalMode is one of ClusterCIDR, .*, not 'Smell'"):
         ProxyConfig(detect_local="Smell")
 
 
