@@ -2,7 +2,7 @@
 A node port on 127.0.0.1.
 
 In iptables mode a process on the node reaches a node port by the loopback address too: route_localnet is on, and such
-packets are masqueraded. In ipvs mode it does not; nor does it in nftables mode.
+packets are masqueraded. In ipvs mode it does not; nor, by default, does it in nftables mode.
 
 Discussed at https://github.com/kubernetes/kubernetes/issues/67730
 

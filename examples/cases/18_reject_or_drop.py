@@ -1,11 +1,11 @@
 """
 No endpoints: refused, or nothing at all.
 
-A Service without any endpoint refuses. One whose endpoints are all elsewhere, under a policy Local, drops, because a refusal
-would be remembered by a load balancer that may try another node. In ipvs mode an address without destinations refuses, and
-the external policy falls back to endpoints elsewhere.
+A Service without any endpoint refuses. One whose endpoints are all elsewhere, under a policy Local, drops: they are expected
+back soon, and a client that hears nothing tries again. In ipvs mode an address without destinations refuses, and the external
+policy falls back to endpoints elsewhere, whose answers the client does not know.
 
-Discussed at https://github.com/kubernetes/kubernetes/issues/48719
+Discussed at https://github.com/kubernetes/kubernetes/issues/121371
 
 It prints::
 

@@ -4,7 +4,7 @@ Topology hints are followed by all endpoints or by none.
 With a hint for every endpoint a node uses those for its own zone. If one endpoint has none, or if none is for this zone,
 hints are not followed at all, and traffic goes everywhere.
 
-Discussed at https://github.com/kubernetes/kubernetes/issues/100313
+Discussed at https://github.com/kubernetes/kubernetes/pull/106507
 
 It prints::
 

@@ -4,7 +4,7 @@ The health-check node port lets a load balancer know which nodes have pods.
 With externalTrafficPolicy Local kube-proxy listens on a port of its own, and answers 200 if a ready pod is on the node, 503
 if none is. A firewall rule lets these packets in. Terminating pods do not count, though they may still serve.
 
-Discussed at https://github.com/kubernetes/kubernetes/issues/116470
+Discussed at https://github.com/kubernetes/kubernetes/issues/115825
 
 It prints::
 
